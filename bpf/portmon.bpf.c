@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+
+/*
+ * Exact accounting of TCP connections by port, for Linux 5.12 and later.
+ *
+ * No program runs for a packet or a system call. A watched connection gets an account (socket
+ * storage) when it is established; walks move what its kernel counters say to its port's counters;
+ * closing moves the rest. In between nothing happens.
+ *
+ * Two kinds of programs report opening and closing, and either may come first or alone:
+ *   - sock_ops on the cgroup root, which loses no event;
+ *   - tp_btf/inet_sock_set_state twice, for sockets that sock_ops does not see. The kernel skips a
+ *     tracing program that interrupts itself, and then the other copy runs.
+ * So every step is idempotent: phases and amounts change by compare-and-swap, and only the winner
+ * adds to the port's counters.
+ */
+
+#include "kernel.h"
+#include "portmon-abi.h"
+#include "stream.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+/* Whether scans may ask sock_ops to report the end of adopted connections: needs Linux 5.14. */
+const volatile bool can_enroll = true;
+
+struct {
+    __uint(type, BPF_MAP_TYPE_SK_STORAGE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, int);
+    __type(value, struct portmon_socket);
+} sockets SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __uint(max_entries, PORTMON_MAX_PAGES);
+    __type(key, __u32);
+    __type(value, struct portmon_page);
+} pages SEC(".maps");
+
+/* Of its own, so that it can go on when the others are replaced. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct portmon_watch);
+} watch SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct portmon_control);
+} control SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct portmon_health);
+} health SEC(".maps");
+
+#define ADD(counter, amount) __sync_fetch_and_add(&(counter), (amount))
+
+/* The maps of one element, each found by key 0. */
+#define ONLY(map)                                               \
+    ({                                                          \
+        __u32 zero = 0;                                         \
+        (typeof(*map.value) *)bpf_map_lookup_elem(&map, &zero); \
+    })
+
+#define COUNT(what)                              \
+    do {                                         \
+        struct portmon_health *h = ONLY(health); \
+        if (h)                                   \
+            ADD(h->what, 1);                     \
+    } while (0)
+
+static __always_inline bool is_watched(__u16 port)
+{
+    struct portmon_watch *list = ONLY(watch);
+
+    return list && list->watched[port];
+}
+
+/** The counters of a watched port, or NULL if it was never watched. */
+static __always_inline struct portmon_counters *counters_of(__u16 port, __u8 role)
+{
+    __u32 key = port / PORTMON_PAGE_PORTS;
+    struct portmon_page *page = bpf_map_lookup_elem(&pages, &key);
+
+    if (!page)
+        return NULL;
+    return &page->port[port % PORTMON_PAGE_PORTS][role % _PORTMON_ROLE_MAX];
+}
+
+/* How often a closing program tries against walkers before it counts the close as unsettled. The
+ * only rivals are walks, and a walk tries once per socket. */
+#define SETTLE_ATTEMPTS 16
+
+/**
+ * Moves an account to @octets. Bit 0 of an account is set when the connection closes and settles
+ * it for good: a walk that read the socket before must not move it afterwards. Walks only move
+ * upwards and leave a contended account to the next walk; closing knows the truth and may correct
+ * a live reading that was one too high.
+ *
+ * Returns what the port's counter has to grow by.
+ */
+static __always_inline __s64 advance(__u64 *account, __u64 octets, bool settle)
+{
+    __u64 target = octets << 1 | settle;
+
+    for (int i = 0; i < SETTLE_ATTEMPTS; i++) {
+        __u64 seen = READ_ONCE(*account);
+
+        if ((seen & 1) || (!settle && target <= seen))
+            return 0;
+        if (__sync_val_compare_and_swap(account, seen, target) == seen)
+            return octets - (seen >> 1);
+        COUNT(contended);
+        if (!settle)
+            return 0;
+    }
+    COUNT(unsettled);
+    return 0;
+}
+
+/** As advance(), for the two 32-bit counters of segments, which wrap but never step back. */
+static __always_inline void advance_segments(struct portmon_socket *account, __u64 segments,
+                                             struct portmon_counters *counters)
+{
+    for (int i = 0; i < SETTLE_ATTEMPTS; i++) {
+        __u64 seen = READ_ONCE(account->segments);
+        __u32 in = (segments >> 32) - (seen >> 32), out = segments - seen;
+
+        if ((__s32)in < 0 || (__s32)out < 0 || (!in && !out))
+            return;
+        if (__sync_val_compare_and_swap(&account->segments, seen, segments) == seen) {
+            ADD(counters->rx_segments, in);
+            ADD(counters->tx_segments, out);
+            return;
+        }
+    }
+}
+
+/** Moves what a connection has transferred so far to its port's counters. */
+static __always_inline void account_stream(const struct sock *sk, const struct tcp_sock *tp,
+                                           struct portmon_socket *account,
+                                           struct portmon_counters *counters, int state,
+                                           bool settle)
+{
+    __s64 amount;
+
+    amount = advance(&account->tx, stream_sent(tp, state, account->flags & PORTMON_SOCKET_SYN),
+                     settle);
+    if (amount)
+        ADD(counters->tx_bytes, amount);
+    amount = advance(&account->rx, stream_received(sk, tp), settle);
+    if (amount)
+        ADD(counters->rx_bytes, amount);
+    advance_segments(account, stream_segments(tp), counters);
+}
+
+/**
+ * Gets the storage of a connection, made if need be. Two makers may race: the loser gets NULL and
+ * finds the winner's.
+ */
+static __always_inline struct portmon_socket *make_account(struct tcp_sock *tp)
+{
+    struct portmon_socket *account;
+
+    account = bpf_sk_storage_get(&sockets, tp, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+    if (!account)
+        account = bpf_sk_storage_get(&sockets, tp, NULL, 0);
+    if (!account)
+        COUNT(storage_failures);
+    return account;
+}
+
+static __always_inline bool claim(struct portmon_socket *account)
+{
+    return __sync_val_compare_and_swap(&account->phase, PORTMON_PHASE_NEW, PORTMON_PHASE_CLAIMED) ==
+           PORTMON_PHASE_NEW;
+}
+
+/** Everything but the amounts; the phase last, since it publishes the rest. */
+static __always_inline void publish(struct portmon_socket *account, __u16 port, __u8 role,
+                                    __u8 flags)
+{
+    account->port = port;
+    account->role = role;
+    account->flags = flags;
+    account->opened_nsec = account->tick_nsec = bpf_ktime_get_boot_ns();
+    WRITE_ONCE(account->phase, PORTMON_PHASE_OPEN);
+}
+
+/**
+ * A connection became established: @active if we opened it. Returns whether it is watched, by
+ * this call or an earlier one.
+ */
+static __always_inline bool on_open(const struct sock *sk, struct tcp_sock *tp, bool active)
+{
+    __u16 port = active ? bpf_ntohs(sk->__sk_common.skc_dport) : sk->__sk_common.skc_num;
+    __u8 role = active ? PORTMON_ROLE_CLIENT : PORTMON_ROLE_SERVER;
+    struct portmon_counters *counters;
+    struct portmon_socket *account;
+
+    if (!is_watched(port) || (active && stream_stays_home(sk)))
+        return false;
+    counters = counters_of(port, role);
+    if (!counters)
+        return false;
+    account = make_account(tp);
+    if (!account)
+        return false;
+    if (!claim(account))
+        return true;
+    publish(account, port, role, active ? PORTMON_SOCKET_SYN : 0);
+    ADD(counters->opened, 1);
+    return true;
+}
+
+/** A connection left @state for CLOSE: its counters say the last word now. */
+static __always_inline void on_close(const struct sock *sk, struct tcp_sock *tp, int state)
+{
+    struct portmon_socket *account = bpf_sk_storage_get(&sockets, tp, NULL, 0);
+    struct portmon_counters *counters;
+
+    if (!account)
+        return;
+    counters = counters_of(account->port, account->role);
+    if (counters && __sync_val_compare_and_swap(&account->phase, PORTMON_PHASE_OPEN,
+                                                PORTMON_PHASE_CLOSED) == PORTMON_PHASE_OPEN) {
+        account_stream(sk, tp, account, counters, state, true);
+        ADD(counters->closed, 1);
+    }
+    bpf_sk_storage_delete(&sockets, tp);
+}
+
+/* ---- events ---- */
+
+SEC("sockops")
+int portmon_sock_ops(struct bpf_sock_ops *ctx)
+{
+    struct bpf_sock *bpf_sk;
+    struct tcp_sock *tp;
+    struct sock *sk;
+    bool active;
+
+    switch (ctx->op) {
+    case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+    case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+        break;
+    case BPF_SOCK_OPS_STATE_CB:
+        if (ctx->args[1] == BPF_TCP_CLOSE)
+            break;
+        return 1;
+    default:
+        return 1;
+    }
+
+    bpf_sk = ctx->sk;
+    if (!bpf_sk)
+        return 1;
+    tp = bpf_skc_to_tcp_sock(bpf_sk);
+    if (!tp)
+        return 1;
+    sk = (struct sock *)tp;
+
+    if (ctx->op == BPF_SOCK_OPS_STATE_CB) {
+        on_close(sk, tp, ctx->args[0]);
+        return 1;
+    }
+
+    /* A simultaneous open ends as a passive one, but our SYN was acknowledged. */
+    active = ctx->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB || ctx->bytes_acked == 1;
+    if (on_open(sk, tp, active))
+        bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+    return 1;
+}
+
+static __always_inline int on_state_change(struct sock *sk, int old, int new)
+{
+    struct tcp_sock *tp;
+    bool opens = new == BPF_TCP_ESTABLISHED ||
+                 /* closed by its owner before the handshake ended (TCP Fast Open) */
+                 (old == BPF_TCP_SYN_RECV && new == BPF_TCP_FIN_WAIT1) ||
+                 /* simultaneous open: the last time we can tell that we opened it */
+                 (old == BPF_TCP_SYN_SENT && new == BPF_TCP_SYN_RECV);
+
+    if (!opens && new != BPF_TCP_CLOSE)
+        return 0;
+    if (sk->sk_protocol != IPPROTO_TCP)
+        return 0; /* an MPTCP socket; its subflows are TCP and come by themselves */
+    tp = bpf_skc_to_tcp_sock(sk);
+    if (!tp)
+        return 0;
+    if (opens)
+        on_open(sk, tp, old == BPF_TCP_SYN_SENT);
+    else
+        on_close(sk, tp, old);
+    return 0;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(portmon_state_1, struct sock *sk, int old, int new)
+{
+    return on_state_change(sk, old, new);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(portmon_state_2, struct sock *sk, int old, int new)
+{
+    return on_state_change(sk, old, new);
+}
+
+/* ---- walks: all watched sockets of all namespaces ---- */
+
+static __always_inline void measure_rates(struct portmon_socket *account, __u64 tick_nsec)
+{
+    __u64 rx = account->rx >> 1, tx = account->tx >> 1, elapsed = tick_nsec - account->tick_nsec;
+
+    if ((__s64)elapsed <= 0)
+        return;
+    account->rx_rate = (rx - account->tick_rx) * 1000000000 / elapsed;
+    account->tx_rate = (tx - account->tick_tx) * 1000000000 / elapsed;
+    account->tick_rx = rx;
+    account->tick_tx = tx;
+    account->tick_nsec = tick_nsec;
+}
+
+SEC("iter/bpf_sk_storage_map")
+int portmon_walk(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+    struct portmon_socket *account = ctx->value;
+    struct portmon_control *order = ONLY(control);
+    struct portmon_counters *counters;
+    struct sock *sk = ctx->sk;
+    struct tcp_sock *tp;
+    int state;
+
+    if (!sk || !account || !order || READ_ONCE(account->phase) != PORTMON_PHASE_OPEN)
+        return 0;
+    tp = bpf_skc_to_tcp_sock(sk);
+    state = sk->__sk_common.skc_state;
+    counters = counters_of(account->port, account->role);
+    if (!tp || !counters || state == BPF_TCP_CLOSE)
+        return 0;
+
+    account_stream(sk, tp, account, counters, state, false);
+    measure_rates(account, order->tick_nsec);
+
+    /* Walks never overlap, so these need no atomics. */
+    if (counters->live_walk != order->walk) {
+        counters->live = 0;
+        counters->live_walk = order->walk;
+    }
+    counters->live++;
+    COUNT(walked);
+    return 0;
+}
+
+SEC("iter/bpf_sk_storage_map")
+int portmon_list(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+    struct portmon_socket *account = ctx->value;
+    struct portmon_control *order = ONLY(control);
+    struct sock *sk = ctx->sk;
+    struct tcp_sock *tp;
+
+    if (!sk || !account || !order || READ_ONCE(account->phase) != PORTMON_PHASE_OPEN ||
+        (order->list_port && order->list_port != account->port))
+        return 0;
+    tp = bpf_skc_to_tcp_sock(sk);
+    if (!tp || sk->__sk_common.skc_state == BPF_TCP_CLOSE)
+        return 0;
+
+    struct sock_common *skc = &sk->__sk_common;
+    struct portmon_connection c = {
+        .socket = (__u64)sk,
+        .rx_bytes = (account->rx >> 1) - account->rx_baseline,
+        .tx_bytes = (account->tx >> 1) - account->tx_baseline,
+        .rx_rate = account->rx_rate,
+        .tx_rate = account->tx_rate,
+        .opened_nsec = account->opened_nsec,
+        .rtt_usec = tp->srtt_us >> 3,
+        .retransmissions = tp->total_retrans,
+        .network_namespace = skc->skc_net.net->ns.inum,
+        .local_port = skc->skc_num,
+        .remote_port = bpf_ntohs(skc->skc_dport),
+        .port = account->port,
+        .role = account->role,
+        .state = skc->skc_state,
+        .flags = account->flags,
+        .family = skc->skc_family,
+    };
+    __be32 *local = (__be32 *)c.local_address, *remote = (__be32 *)c.remote_address;
+
+    if (skc->skc_family == AF_INET) {
+        local[2] = remote[2] = bpf_htonl(0xffff);
+        local[3] = skc->skc_rcv_saddr;
+        remote[3] = skc->skc_daddr;
+    } else {
+        for (int i = 0; i < 4; i++) {
+            local[i] = skc->skc_v6_rcv_saddr.in6_u.u6_addr32[i];
+            remote[i] = skc->skc_v6_daddr.in6_u.u6_addr32[i];
+        }
+    }
+    bpf_seq_write(ctx->meta->seq, &c, sizeof(c));
+    return 0;
+}
+
+/* ---- scans: connections that were open before their port was watched ---- */
+
+/**
+ * Begins to count an open connection. What it has transferred before is its baseline and belongs
+ * to nobody.
+ */
+static __always_inline bool adopt(const struct sock *sk, struct tcp_sock *tp)
+{
+    int state = sk->__sk_common.skc_state;
+    bool accepted = stream_accepted(tp);
+    __u16 port = accepted ? sk->__sk_common.skc_num : bpf_ntohs(sk->__sk_common.skc_dport);
+    __u8 role = accepted ? PORTMON_ROLE_SERVER : PORTMON_ROLE_CLIENT;
+    struct portmon_counters *counters;
+    struct portmon_socket *account;
+
+    COUNT(scanned);
+    switch (state) {
+    case BPF_TCP_ESTABLISHED:
+    case BPF_TCP_FIN_WAIT1:
+    case BPF_TCP_FIN_WAIT2:
+    case BPF_TCP_CLOSE_WAIT:
+    case BPF_TCP_LAST_ACK:
+    case BPF_TCP_CLOSING:
+        break;
+    default:
+        return false;
+    }
+    if (!is_watched(port) || (!accepted && stream_stays_home(sk)))
+        return false;
+    counters = counters_of(port, role);
+    if (!counters)
+        return false;
+    account = make_account(tp);
+    if (!account)
+        return false;
+    if (!claim(account))
+        return true;
+
+    /* The SYN is in the baseline as it will be in later readings: it cancels out. */
+    account->rx_baseline = account->tick_rx = stream_received(sk, tp);
+    account->tx_baseline = account->tick_tx = stream_sent(tp, state, false);
+    account->rx = account->rx_baseline << 1;
+    account->tx = account->tx_baseline << 1;
+    account->segments = stream_segments(tp);
+    publish(account, port, role, PORTMON_SOCKET_ADOPTED);
+    ADD(counters->adopted, 1);
+    return true;
+}
+
+static __always_inline struct tcp_sock *tcp_sock_of(struct file *file)
+{
+    struct socket *socket = file ? bpf_sock_from_file(file) : NULL;
+    struct sock *sk = socket ? socket->sk : NULL;
+
+    return sk ? bpf_skc_to_tcp_sock(sk) : NULL;
+}
+
+/** All namespaces, but only what a process holds: not what waits to be accepted, nor orphans. */
+SEC("iter/task_file")
+int portmon_scan_files(struct bpf_iter__task_file *ctx)
+{
+    struct tcp_sock *tp = tcp_sock_of(ctx->file);
+
+    if (tp)
+        adopt((struct sock *)tp, tp);
+    return 0;
+}
+
+/** Everything, but only in the reader's own namespace. */
+SEC("iter/tcp")
+int portmon_scan_tcp(struct bpf_iter__tcp *ctx)
+{
+    struct sock_common *skc = ctx->sk_common;
+    struct tcp_sock *tp = skc ? bpf_skc_to_tcp_sock(skc) : NULL;
+    int flags = 0;
+
+    if (!tp)
+        return 0; /* TIME_WAIT, or a handshake that goes on */
+    if (!adopt((struct sock *)tp, tp) || !can_enroll)
+        return 0;
+    if (bpf_getsockopt(tp, IPPROTO_TCP, TCP_SOCK_OPS_CB_FLAGS, &flags, sizeof(flags)))
+        return 0;
+    flags |= BPF_SOCK_OPS_STATE_CB_FLAG;
+    if (!bpf_setsockopt(tp, IPPROTO_TCP, TCP_SOCK_OPS_CB_FLAGS, &flags, sizeof(flags)))
+        COUNT(enrolled);
+    return 0;
+}
+
+/** Who holds the watched sockets. The task that accepts is not the one that serves. */
+SEC("iter/task_file")
+int portmon_owners(struct bpf_iter__task_file *ctx)
+{
+    struct tcp_sock *tp = tcp_sock_of(ctx->file);
+    struct task_struct *task = ctx->task;
+    struct portmon_owner owner = {};
+
+    if (!tp || !task || !bpf_sk_storage_get(&sockets, tp, NULL, 0))
+        return 0;
+    owner.socket = (__u64)tp;
+    owner.pid = task->tgid;
+    BPF_CORE_READ_STR_INTO(&owner.comm, task, group_leader, comm);
+    bpf_seq_write(ctx->meta->seq, &owner, sizeof(owner));
+    return 0;
+}

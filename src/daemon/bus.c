@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/bus.h"
+
+#include "daemon/bus-internal.h"
+#include "shared/bus-names.h"
+#include "shared/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+const char *bus_port_path(char buffer[static PORT_PATH_SIZE], uint16_t port)
+{
+    snprintf(buffer, PORT_PATH_SIZE, PORT_PATH_PREFIX "/%u", port);
+    return buffer;
+}
+
+int bus_new(struct bus **ret, sd_event *event, struct monitor *monitor,
+            const struct service_info *info)
+{
+    struct bus *bus = calloc(1, sizeof(*bus));
+
+    if (!bus)
+        return -ENOMEM;
+    bus->event = sd_event_ref(event);
+    bus->monitor = monitor;
+    bus->info = info;
+    *ret = bus;
+    return 0;
+}
+
+struct bus *bus_free(struct bus *bus)
+{
+    if (!bus)
+        return NULL;
+    peers_free(bus->peers);
+    sd_bus_flush_close_unref(bus->system);
+    sd_event_unref(bus->event);
+    free(bus);
+    return NULL;
+}
+
+int bus_publish(struct bus *bus, sd_bus *connection)
+{
+    int r;
+
+    if ((r = sd_bus_add_object_manager(connection, NULL, MONITOR_PATH)) < 0 ||
+        (r = bus_publish_monitor(bus, connection)) < 0 ||
+        (r = bus_publish_ports(bus, connection)) < 0)
+        return r;
+    return 0;
+}
+
+int bus_serve_system(struct bus *bus, struct reason *reason)
+{
+    _cleanup_(sd_bus_flush_close_unrefp) sd_bus *connection = NULL;
+    int r;
+
+    r = sd_bus_open_system(&connection);
+    if (r < 0)
+        return fail_errno(reason, -ENOENT, "No system bus");
+    if ((r = bus_publish(bus, connection)) < 0 ||
+        (r = sd_bus_attach_event(connection, bus->event, SD_EVENT_PRIORITY_NORMAL)) < 0)
+        return fail_errno(reason, r, "Cannot serve on the system bus");
+    r = sd_bus_request_name(connection, MONITOR_BUS_NAME, 0);
+    if (r == -EEXIST)
+        return fail(reason, r,
+                    "Another portmond has the name " MONITOR_BUS_NAME " on the system bus");
+    if (r < 0)
+        return fail_errno(reason, r,
+                          "The system bus does not let us have the name " MONITOR_BUS_NAME
+                          " (is portmon's bus policy installed?)");
+    bus->system = TAKE_PTR(connection);
+    return 0;
+}
+
+int bus_serve_peers(struct bus *bus, int fd)
+{
+    return peers_new(&bus->peers, bus, fd);
+}
+
+void bus_for_each(struct bus *bus, void (*emit)(sd_bus *connection, uint16_t port), uint16_t port)
+{
+    if (bus->system)
+        emit(bus->system, port);
+    if (bus->peers)
+        peers_for_each(bus->peers, emit, port);
+}
+
+int bus_refresh(struct bus *bus, sd_bus *connection, sd_bus_error *error)
+{
+    sd_bus_message *message = sd_bus_get_current_message(connection);
+    uint64_t cookie = 0, iteration = 0;
+    int r;
+
+    sd_bus_message_get_cookie(message, &cookie);
+    sd_event_get_iteration(bus->event, &iteration);
+    if (message && bus->fresh.connection == connection && bus->fresh.cookie == cookie &&
+        bus->fresh.iteration == iteration)
+        return 0;
+    r = monitor_refresh(bus->monitor);
+    if (r < 0)
+        return sd_bus_error_set_errnof(error, r, "Cannot read the kernel's counters");
+    bus->fresh.connection = connection;
+    bus->fresh.cookie = cookie;
+    bus->fresh.iteration = iteration;
+    bus->fresh.port = 0;
+    return 0;
+}
+
+int bus_stats(struct bus *bus, sd_bus *connection, uint16_t port, const struct role_stats **ret,
+              sd_bus_error *error)
+{
+    int r = bus_refresh(bus, connection, error);
+
+    if (r < 0)
+        return r;
+    if (bus->fresh.port != port) {
+        bus->fresh.port = 0;
+        r = monitor_stats(bus->monitor, port, bus->fresh.stats);
+        if (r < 0)
+            return bus_set_error(bus, error, r, port);
+        bus->fresh.port = port;
+    }
+    *ret = bus->fresh.stats;
+    return 0;
+}
+
+int bus_set_error(struct bus *bus, sd_bus_error *error, int r, uint16_t port)
+{
+    switch (r) {
+    case -ENOENT:
+        return sd_bus_error_setf(error, ERROR_NO_SUCH_PORT, "Port %u is not watched", port);
+    case -EEXIST:
+        return sd_bus_error_setf(error, ERROR_PORT_EXISTS, "Port %u is watched already", port);
+    case -ERANGE:
+        return sd_bus_error_set(error, ERROR_INVALID_RANGE,
+                                "The range ends before it begins, or is empty");
+    case -ENOMEM:
+        return r;
+    default:
+        return sd_bus_error_setf(error, ERROR_LEDGER, "The ledger failed: %s",
+                                 monitor_ledger_message(bus->monitor));
+    }
+}
+
+int bus_authorize(struct bus *bus, sd_bus_message *message, const char *action, sd_bus_error *error)
+{
+    _cleanup_(sd_bus_creds_unrefp) sd_bus_creds *creds = NULL;
+    uid_t uid;
+    int r;
+
+    r = sd_bus_query_sender_creds(message, SD_BUS_CREDS_EUID, &creds);
+    if (r < 0)
+        return r;
+    r = sd_bus_creds_get_euid(creds, &uid);
+    if (r < 0)
+        return r;
+    if (uid == 0 || uid == geteuid())
+        return 1;
+    log_debug("User %u may not do %s", uid, action);
+    return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED, "Only root may do this (%s)",
+                             action);
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/collector.h"
+
+#include "shared/calendar.h"
+#include "shared/time-util.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Pending intervals per port and role: a week without a writable ledger. After that times blur,
+ * bytes do not. */
+#define MAX_PENDING (7 * 24 * 12)
+
+/* Seconds over which a connection that is counted open but was not seen must stay unseen. */
+#define DRIFT_WINDOW_TICKS 10
+
+struct account {
+    struct counters reading; /* the highest values seen, all of them ingested */
+    struct counters tick;    /* the same at the last tick */
+    struct live_figures live;
+    struct interval *pending;
+    size_t n_pending;
+    size_t size_pending;
+    uint64_t drift; /* the smallest excess of counted over seen connections in this window … */
+    uint64_t lost;  /* … and in the worst window */
+};
+
+struct port_account {
+    uint16_t port;
+    struct account role[_ROLE_MAX];
+};
+
+struct collector {
+    struct port_account *ports[65536]; /* by port number */
+    uint64_t present[65536 / 64];      /* a bit for each, to find the next one soon */
+    size_t n_ports;
+    unsigned ticks;
+};
+
+struct collector *collector_new(void)
+{
+    return calloc(1, sizeof(struct collector));
+}
+
+static struct port_account *port_account_free(struct port_account *account)
+{
+    if (!account)
+        return NULL;
+    for (enum role role = 0; role < _ROLE_MAX; role++)
+        free(account->role[role].pending);
+    free(account);
+    return NULL;
+}
+
+struct collector *collector_free(struct collector *collector)
+{
+    if (!collector)
+        return NULL;
+    for (size_t port = 0; port < ELEMENTSOF(collector->ports); port++)
+        port_account_free(collector->ports[port]);
+    free(collector);
+    return NULL;
+}
+
+int collector_add(struct collector *collector, const struct port_counters *counted,
+                  const struct port_counters *now)
+{
+    struct port_account *account;
+
+    if (collector->ports[counted->port])
+        return -EEXIST;
+    account = calloc(1, sizeof(*account));
+    if (!account)
+        return -ENOMEM;
+    account->port = counted->port;
+    for (enum role role = 0; role < _ROLE_MAX; role++) {
+        account->role[role].reading = counted->role[role];
+        account->role[role].tick = now->role[role];
+        account->role[role].live.connections = now->role[role].live;
+        account->role[role].drift = UINT64_MAX;
+    }
+    collector->ports[counted->port] = account;
+    collector->present[counted->port / 64] |= UINT64_C(1) << counted->port % 64;
+    collector->n_ports++;
+    return 0;
+}
+
+void collector_remove(struct collector *collector, uint16_t port)
+{
+    if (!collector->ports[port])
+        return;
+    collector->ports[port] = port_account_free(collector->ports[port]);
+    collector->present[port / 64] &= ~(UINT64_C(1) << port % 64);
+    collector->n_ports--;
+}
+
+bool collector_has(const struct collector *collector, uint16_t port)
+{
+    return collector->ports[port];
+}
+
+size_t collector_n_ports(const struct collector *collector)
+{
+    return collector->n_ports;
+}
+
+uint16_t collector_next(const struct collector *collector, uint16_t port)
+{
+    unsigned next = port + 1U;
+
+    while (next <= UINT16_MAX) {
+        uint64_t rest = collector->present[next / 64] >> next % 64;
+
+        if (rest)
+            return (uint16_t)(next + (unsigned)__builtin_ctzll(rest));
+        next = (next / 64 + 1) * 64;
+    }
+    return 0;
+}
+
+/** Makes room for the interval of @at_usec and returns it, or NULL. */
+static struct interval *pending_interval(struct account *account, uint64_t at_usec)
+{
+    uint64_t start = period_start(RESOLUTION_5MIN, at_usec);
+    struct interval *pending;
+    size_t size;
+
+    for (size_t i = account->n_pending; i-- > 0;)
+        if (account->pending[i].start_usec == start)
+            return &account->pending[i];
+    if (account->n_pending == MAX_PENDING)
+        return &account->pending[MAX_PENDING - 1];
+    if (account->n_pending == account->size_pending) {
+        size = account->size_pending * 2 ?: 2;
+        pending = realloc(account->pending, size * sizeof(*pending));
+        if (!pending)
+            return NULL;
+        account->pending = pending;
+        account->size_pending = size;
+    }
+    pending = &account->pending[account->n_pending++];
+    *pending = (struct interval){.start_usec = start};
+    return pending;
+}
+
+/** What a counter has grown by. A reading may be one too high for a moment; that is made good. */
+static uint64_t grown(uint64_t *seen, uint64_t now)
+{
+    uint64_t growth = now > *seen ? now - *seen : 0;
+
+    *seen += growth;
+    return growth;
+}
+
+static int ingest(struct account *account, const struct counters *now, uint64_t at_usec)
+{
+    struct counters reading = account->reading;
+    struct traffic traffic = {
+        .rx_bytes = grown(&reading.rx_bytes, now->rx_bytes),
+        .tx_bytes = grown(&reading.tx_bytes, now->tx_bytes),
+        .rx_packets = grown(&reading.rx_packets, now->rx_packets),
+        .tx_packets = grown(&reading.tx_packets, now->tx_packets),
+        .connections = grown(&reading.opened, now->opened),
+    };
+    struct interval *pending;
+
+    reading.live = account->live.connections = now->live;
+    reading.unclosed = now->unclosed;
+    if (!traffic_is_empty(&traffic)) {
+        pending = pending_interval(account, at_usec);
+        if (!pending)
+            return -ENOMEM;
+        traffic_add(&pending->traffic, &traffic);
+    }
+    account->reading = reading;
+    return 0;
+}
+
+int collector_ingest(struct collector *collector, const struct port_counters *reading,
+                     uint64_t at_usec)
+{
+    struct port_account *account = collector->ports[reading->port];
+    int r;
+
+    if (!account)
+        return -ENOENT;
+    for (enum role role = 0; role < _ROLE_MAX; role++) {
+        r = ingest(&account->role[role], &reading->role[role], at_usec);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/** The rate over a second, or over the longer time that it took to come to its end. */
+static uint64_t rate(uint64_t bytes, uint64_t elapsed_usec)
+{
+    if (elapsed_usec < USEC_PER_SEC)
+        elapsed_usec = USEC_PER_SEC;
+    return (uint64_t)((unsigned __int128)bytes * USEC_PER_SEC / elapsed_usec);
+}
+
+static void watch_drift(struct account *account, bool window_ends)
+{
+    const struct counters *reading = &account->reading;
+    uint64_t drift = reading->unclosed > reading->live ? reading->unclosed - reading->live : 0;
+
+    if (drift < account->drift)
+        account->drift = drift;
+    if (window_ends) {
+        if (account->drift > account->lost)
+            account->lost = account->drift;
+        account->drift = UINT64_MAX;
+    }
+}
+
+static void tick(struct account *account, uint64_t at_usec, uint64_t elapsed_usec)
+{
+    const struct counters *now = &account->reading;
+    struct interval *pending;
+    struct traffic peak;
+
+    account->live.rx_rate = rate(grown(&account->tick.rx_bytes, now->rx_bytes), elapsed_usec);
+    account->live.tx_rate = rate(grown(&account->tick.tx_bytes, now->tx_bytes), elapsed_usec);
+    if (!account->live.rx_rate && !account->live.tx_rate)
+        return;
+    pending = pending_interval(account, at_usec);
+    if (!pending)
+        return; /* a peak is lost, no byte */
+    peak = (struct traffic){
+        .peak_rx_rate = account->live.rx_rate,
+        .peak_tx_rate = account->live.tx_rate,
+    };
+    traffic_add(&pending->traffic, &peak);
+}
+
+void collector_tick(struct collector *collector, uint64_t at_usec, uint64_t elapsed_usec)
+{
+    bool window_ends = ++collector->ticks % DRIFT_WINDOW_TICKS == 0;
+
+    for (uint16_t port = 0; (port = collector_next(collector, port));)
+        for (enum role role = 0; role < _ROLE_MAX; role++) {
+            struct account *account = &collector->ports[port]->role[role];
+
+            tick(account, at_usec, elapsed_usec);
+            watch_drift(account, window_ends);
+        }
+}
+
+int collector_live(const struct collector *collector, uint16_t port, enum role role,
+                   struct live_figures *ret)
+{
+    if (!collector->ports[port])
+        return -ENOENT;
+    *ret = collector->ports[port]->role[role].live;
+    return 0;
+}
+
+uint64_t collector_lost_closes(const struct collector *collector)
+{
+    uint64_t lost = 0;
+
+    for (uint16_t port = 0; (port = collector_next(collector, port));)
+        for (enum role role = 0; role < _ROLE_MAX; role++)
+            lost += collector->ports[port]->role[role].lost;
+    return lost;
+}
+
+size_t collector_pending(const struct collector *collector, uint16_t port, enum role role,
+                         const struct interval **ret)
+{
+    const struct port_account *account = collector->ports[port];
+
+    if (!account)
+        return 0;
+    *ret = account->role[role].pending;
+    return account->role[role].n_pending;
+}
+
+bool collector_has_pending(const struct collector *collector)
+{
+    for (uint16_t port = 0; (port = collector_next(collector, port));)
+        for (enum role role = 0; role < _ROLE_MAX; role++)
+            if (collector->ports[port]->role[role].n_pending)
+                return true;
+    return false;
+}
+
+void collector_reading(const struct collector *collector, uint16_t port, struct port_counters *ret)
+{
+    ret->port = port;
+    for (enum role role = 0; role < _ROLE_MAX; role++)
+        ret->role[role] = collector->ports[port]->role[role].reading;
+}
+
+void collector_committed(struct collector *collector)
+{
+    for (uint16_t port = 0; (port = collector_next(collector, port));)
+        for (enum role role = 0; role < _ROLE_MAX; role++)
+            collector->ports[port]->role[role].n_pending = 0;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+#include "daemon/sql.h"
+
+#include <errno.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+/* How long a reader or a backup may hold the database before a write gives up: the main loop
+ * waits meanwhile. What was not written is kept and tried again. */
+#define BUSY_TIMEOUT_MSEC 200
+
+struct sql {
+    sqlite3 *db;
+};
+
+struct statement {
+    sqlite3_stmt *stmt;
+};
+
+static int error_from(int code)
+{
+    switch (code & 0xff) {
+    case SQLITE_OK:
+    case SQLITE_ROW:
+    case SQLITE_DONE:
+        return 0;
+    case SQLITE_FULL:
+        return -ENOSPC;
+    case SQLITE_READONLY:
+        return -EROFS;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return -EBUSY;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return -EBADMSG;
+    case SQLITE_IOERR:
+        return -EIO;
+    case SQLITE_NOMEM:
+        return -ENOMEM;
+    case SQLITE_CANTOPEN:
+        return -ENOENT;
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+        return -EACCES;
+    default:
+        return -EINVAL;
+    }
+}
+
+int sql_open(const char *path, struct sql **ret)
+{
+    _cleanup_(sql_closep) struct sql *sql = calloc(1, sizeof(*sql));
+    int r;
+
+    if (!sql)
+        return -ENOMEM;
+    r = sqlite3_open_v2(path, &sql->db,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
+                            SQLITE_OPEN_EXRESCODE,
+                        NULL);
+    if (r != SQLITE_OK)
+        return error_from(r);
+    sqlite3_busy_timeout(sql->db, BUSY_TIMEOUT_MSEC);
+    *ret = TAKE_PTR(sql);
+    return 0;
+}
+
+struct sql *sql_close(struct sql *sql)
+{
+    if (!sql)
+        return NULL;
+    sqlite3_close(sql->db);
+    free(sql);
+    return NULL;
+}
+
+const char *sql_message(struct sql *sql)
+{
+    return sqlite3_errmsg(sql->db);
+}
+
+int sql_run(struct sql *sql, const char *text)
+{
+    return error_from(sqlite3_exec(sql->db, text, NULL, NULL, NULL));
+}
+
+int sql_get_number(struct sql *sql, const char *text, int64_t *ret)
+{
+    _cleanup_(statement_freep) struct statement *statement = NULL;
+    int r = statement_prepare(sql, text, &statement);
+
+    if (r < 0)
+        return r;
+    r = statement_step(statement);
+    if (r < 0)
+        return r;
+    *ret = r > 0 ? sqlite3_column_int64(statement->stmt, 0) : 0;
+    return 0;
+}
+
+int statement_prepare(struct sql *sql, const char *text, struct statement **ret)
+{
+    _cleanup_(statement_freep) struct statement *statement = calloc(1, sizeof(*statement));
+    int r;
+
+    if (!statement)
+        return -ENOMEM;
+    r = sqlite3_prepare_v3(sql->db, text, -1, SQLITE_PREPARE_PERSISTENT, &statement->stmt, NULL);
+    if (r != SQLITE_OK)
+        return error_from(r);
+    *ret = TAKE_PTR(statement);
+    return 0;
+}
+
+struct statement *statement_free(struct statement *statement)
+{
+    if (!statement)
+        return NULL;
+    sqlite3_finalize(statement->stmt);
+    free(statement);
+    return NULL;
+}
+
+int statement_bind(struct statement *statement, const char *types, ...)
+{
+    va_list values;
+    int r = SQLITE_OK;
+
+    statement_reset(statement);
+    va_start(values, types);
+    for (int i = 1; r == SQLITE_OK && *types; i++, types++)
+        switch (*types) {
+        case 'u':
+            r = sqlite3_bind_int64(statement->stmt, i, va_arg(values, unsigned));
+            break;
+        case 't':
+            r = sqlite3_bind_int64(statement->stmt, i, (int64_t)va_arg(values, uint64_t));
+            break;
+        case 's':
+            r = sqlite3_bind_text(statement->stmt, i, va_arg(values, const char *), -1,
+                                  SQLITE_STATIC);
+            break;
+        default:
+            r = SQLITE_MISUSE;
+        }
+    va_end(values);
+    return error_from(r);
+}
+
+int statement_step(struct statement *statement)
+{
+    int r = sqlite3_step(statement->stmt);
+
+    if (r == SQLITE_ROW)
+        return 1;
+    sqlite3_reset(statement->stmt);
+    return error_from(r);
+}
+
+int statement_finish(struct statement *statement)
+{
+    int r = statement_step(statement);
+
+    if (r > 0)
+        statement_reset(statement);
+    return r < 0 ? r : 0;
+}
+
+void statement_reset(struct statement *statement)
+{
+    sqlite3_reset(statement->stmt);
+}
+
+uint64_t statement_number(struct statement *statement, int column)
+{
+    return (uint64_t)sqlite3_column_int64(statement->stmt, column);
+}
+
+const char *statement_text(struct statement *statement, int column)
+{
+    return (const char *)sqlite3_column_text(statement->stmt, column);
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/* The code's own file, line and function are of no use to whoever reads the journal. */
+#define SD_JOURNAL_SUPPRESS_LOCATION
+
+#include "shared/log.h"
+
+#include "shared/cleanup.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <systemd/sd-journal.h>
+#include <time.h>
+
+static struct {
+    bool to_journal;
+    int level;
+} log_state = {.level = LOG_INFO};
+
+static const struct {
+    const char *name;
+    int level;
+} level_names[] = {
+    {"debug", LOG_DEBUG},   {"info", LOG_INFO},       {"warn", LOG_WARNING}, {"error", LOG_ERR},
+    {"notice", LOG_NOTICE}, {"warning", LOG_WARNING}, {"err", LOG_ERR},
+};
+
+/** Whether standard error is the journal's stream, as JOURNAL_STREAM=device:inode tells. */
+static bool stderr_is_journal(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    unsigned long long device, inode;
+    struct stat status;
+
+    return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+           fstat(STDERR_FILENO, &status) == 0 && status.st_dev == device && status.st_ino == inode;
+}
+
+void log_open(void)
+{
+    log_state.to_journal = stderr_is_journal();
+}
+
+void log_set_level(int level)
+{
+    log_state.level = level;
+}
+
+int log_level(void)
+{
+    return log_state.level;
+}
+
+int log_level_from_string(const char *name)
+{
+    for (size_t i = 0; i < ELEMENTSOF(level_names); i++)
+        if (strcmp(level_names[i].name, name) == 0)
+            return level_names[i].level;
+    return -EINVAL;
+}
+
+const char *log_level_to_string(int level)
+{
+    for (size_t i = 0; i < ELEMENTSOF(level_names); i++)
+        if (level_names[i].level == level)
+            return level_names[i].name;
+    return level < LOG_ERR ? "error" : "info";
+}
+
+static void write_journal(int level, const struct log_fields *fields, const char *message)
+{
+    char text[1100], priority[16], id[16 + SD_ID128_STRING_MAX], port[24];
+    struct iovec iov[4];
+    int n = 0;
+
+    snprintf(text, sizeof(text), "MESSAGE=%s", message);
+    iov[n++] = (struct iovec){text, strlen(text)};
+    snprintf(priority, sizeof(priority), "PRIORITY=%d", level);
+    iov[n++] = (struct iovec){priority, strlen(priority)};
+    if (fields && !sd_id128_is_null(fields->message_id)) {
+        snprintf(id, sizeof(id), "MESSAGE_ID=" SD_ID128_FORMAT_STR,
+                 SD_ID128_FORMAT_VAL(fields->message_id));
+        iov[n++] = (struct iovec){id, strlen(id)};
+    }
+    if (fields && fields->port) {
+        snprintf(port, sizeof(port), "PORTMON_PORT=%u", fields->port);
+        iov[n++] = (struct iovec){port, strlen(port)};
+    }
+    sd_journal_sendv(iov, n);
+}
+
+static void write_stderr(int level, const char *message)
+{
+    time_t now = time(NULL);
+    char stamp[32] = "";
+    struct tm tm;
+
+    if (localtime_r(&now, &tm))
+        strftime(stamp, sizeof(stamp), "%F %T", &tm);
+    fprintf(stderr, "%s portmond[%d] %s: %s\n", stamp, (int)getpid(), log_level_to_string(level),
+            message);
+}
+
+void log_write(int level, const struct log_fields *fields, const char *format, ...)
+{
+    int saved = errno;
+    va_list arguments;
+    char message[1024];
+
+    if (level > log_state.level)
+        return;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+    if (log_state.to_journal)
+        write_journal(level, fields, message);
+    else
+        write_stderr(level, message);
+    errno = saved;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PORTMON_TIME_UTIL_H
+#define PORTMON_TIME_UTIL_H
+
+#include <stdint.h>
+#include <time.h>
+
+#define USEC_PER_SEC  UINT64_C(1000000)
+#define NSEC_PER_USEC UINT64_C(1000)
+#define NSEC_PER_SEC  UINT64_C(1000000000)
+
+/** Microseconds on @clock. */
+static inline uint64_t now_usec(clockid_t clock)
+{
+    struct timespec now;
+
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / NSEC_PER_USEC;
+}
+
+/** The last multiple of @unit that is not after @usec. */
+static inline uint64_t usec_floor(uint64_t usec, uint64_t unit)
+{
+    return usec - usec % unit;
+}
+
+#endif
