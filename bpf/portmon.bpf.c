@@ -72,10 +72,10 @@ struct {
 #define ADD(counter, amount) __sync_fetch_and_add(&(counter), (amount))
 
 /* The maps of one element, each found by key 0. */
-#define ONLY(map)                                               \
-    ({                                                          \
-        __u32 zero = 0;                                         \
-        (typeof(*map.value) *)bpf_map_lookup_elem(&map, &zero); \
+#define ONLY(map)                                                \
+    ({                                                           \
+        __u32 zero = 0;                                          \
+        (typeof(*map.value) *) bpf_map_lookup_elem(&map, &zero); \
     })
 
 #define COUNT(what)                              \
@@ -142,7 +142,7 @@ static __always_inline void advance_segments(struct portmon_socket *account, __u
         __u64 seen = READ_ONCE(account->segments);
         __u32 in = (segments >> 32) - (seen >> 32), out = segments - seen;
 
-        if ((__s32)in < 0 || (__s32)out < 0 || (!in && !out))
+        if ((__s32) in < 0 || (__s32) out < 0 || (!in && !out))
             return;
         if (__sync_val_compare_and_swap(&account->segments, seen, segments) == seen) {
             ADD(counters->rx_segments, in);
@@ -274,7 +274,7 @@ int portmon_sock_ops(struct bpf_sock_ops *ctx)
     tp = bpf_skc_to_tcp_sock(bpf_sk);
     if (!tp)
         return 1;
-    sk = (struct sock *)tp;
+    sk = (struct sock *) tp;
 
     if (ctx->op == BPF_SOCK_OPS_STATE_CB) {
         on_close(sk, tp, ctx->args[0]);
@@ -329,7 +329,7 @@ static __always_inline void measure_rates(struct portmon_socket *account, __u64 
 {
     __u64 rx = account->rx >> 1, tx = account->tx >> 1, elapsed = tick_nsec - account->tick_nsec;
 
-    if ((__s64)elapsed <= 0)
+    if ((__s64) elapsed <= 0)
         return;
     account->rx_rate = (rx - account->tick_rx) * 1000000000 / elapsed;
     account->tx_rate = (tx - account->tick_tx) * 1000000000 / elapsed;
@@ -386,7 +386,7 @@ int portmon_list(struct bpf_iter__bpf_sk_storage_map *ctx)
 
     struct sock_common *skc = &sk->__sk_common;
     struct portmon_connection c = {
-        .socket = (__u64)sk,
+        .socket = (__u64) sk,
         .rx_bytes = (account->rx >> 1) - account->rx_baseline,
         .tx_bytes = (account->tx >> 1) - account->tx_baseline,
         .rx_rate = account->rx_rate,
@@ -403,7 +403,7 @@ int portmon_list(struct bpf_iter__bpf_sk_storage_map *ctx)
         .flags = account->flags,
         .family = skc->skc_family,
     };
-    __be32 *local = (__be32 *)c.local_address, *remote = (__be32 *)c.remote_address;
+    __be32 *local = (__be32 *) c.local_address, *remote = (__be32 *) c.remote_address;
 
     if (skc->skc_family == AF_INET) {
         local[2] = remote[2] = bpf_htonl(0xffff);
@@ -483,7 +483,7 @@ int portmon_scan_files(struct bpf_iter__task_file *ctx)
     struct tcp_sock *tp = tcp_sock_of(ctx->file);
 
     if (tp)
-        adopt((struct sock *)tp, tp);
+        adopt((struct sock *) tp, tp);
     return 0;
 }
 
@@ -497,7 +497,7 @@ int portmon_scan_tcp(struct bpf_iter__tcp *ctx)
 
     if (!tp)
         return 0; /* TIME_WAIT, or a handshake that goes on */
-    if (!adopt((struct sock *)tp, tp) || !can_enroll)
+    if (!adopt((struct sock *) tp, tp) || !can_enroll)
         return 0;
     if (bpf_getsockopt(tp, IPPROTO_TCP, TCP_SOCK_OPS_CB_FLAGS, &flags, sizeof(flags)))
         return 0;
@@ -517,7 +517,7 @@ int portmon_owners(struct bpf_iter__task_file *ctx)
 
     if (!tp || !task || !bpf_sk_storage_get(&sockets, tp, NULL, 0))
         return 0;
-    owner.socket = (__u64)tp;
+    owner.socket = (__u64) tp;
     owner.pid = task->tgid;
     BPF_CORE_READ_STR_INTO(&owner.comm, task, group_leader, comm);
     bpf_seq_write(ctx->meta->seq, &owner, sizeof(owner));

@@ -17,8 +17,8 @@
 #define LOOPBACK_IFINDEX 1
 
 /* A value that another CPU may change meanwhile is read once. */
-#define READ_ONCE(x)     (*(const volatile typeof(x) *)&(x))
-#define WRITE_ONCE(x, v) (*(volatile typeof(x) *)&(x) = (v))
+#define READ_ONCE(x)     (*(const volatile typeof(x) *) &(x))
+#define WRITE_ONCE(x, v) (*(volatile typeof(x) *) &(x) = (v))
 
 /** Whether our FIN is queued in @state, so that it may be among the octets sent. */
 static __always_inline bool fin_queued(int state)
@@ -60,7 +60,7 @@ static __always_inline __u64 stream_sent(const struct tcp_sock *tp, int state, b
 {
     __u64 acknowledged = READ_ONCE(tp->bytes_acked);
     __u32 oldest = READ_ONCE(tp->snd_una), next = READ_ONCE(tp->snd_nxt);
-    __s64 octets = acknowledged + (__u32)(next - oldest) - syn;
+    __s64 octets = acknowledged + (__u32) (next - oldest) - syn;
 
     if (fin_queued(state) && next == READ_ONCE(tp->write_seq))
         octets--;
@@ -70,7 +70,7 @@ static __always_inline __u64 stream_sent(const struct tcp_sock *tp, int state, b
 /** Segments in and out as one word, so that both change in one compare-and-swap. */
 static __always_inline __u64 stream_segments(const struct tcp_sock *tp)
 {
-    return (__u64)READ_ONCE(tp->segs_in) << 32 | READ_ONCE(tp->segs_out);
+    return (__u64) READ_ONCE(tp->segs_in) << 32 | READ_ONCE(tp->segs_out);
 }
 
 /**
@@ -80,7 +80,7 @@ static __always_inline __u64 stream_segments(const struct tcp_sock *tp)
  */
 static __always_inline bool stream_accepted(const struct tcp_sock *tp)
 {
-    const struct inet_sock *inet = (const void *)tp;
+    const struct inet_sock *inet = (const void *) tp;
 
     if (inet->mc_index)
         return true;

@@ -32,7 +32,7 @@ static int read_description(sd_bus_message *message, const char **ret, sd_bus_er
         return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
                                  "The description is longer than %d bytes", MAX_DESCRIPTION_BYTES);
     for (const char *c = *ret; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
+        if ((unsigned char) *c < ' ' || *c == 0x7f)
             return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
                                     "The description has control characters");
     return 0;
@@ -49,7 +49,7 @@ static int read_role(sd_bus_message *message, enum role *ret, sd_bus_error *erro
     if (r < 0)
         return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
                                 "The role is neither \"server\" nor \"client\"");
-    *ret = (enum role)r;
+    *ret = (enum role) r;
     return 0;
 }
 
@@ -206,7 +206,7 @@ static int method_get_history(sd_bus_message *message, void *userdata, sd_bus_er
                                 "The resolution is none of \"5min\", \"hour\", \"day\", \"month\"");
     if ((r = bus_refresh(bus, sd_bus_message_get_bus(message), error)) < 0)
         return r;
-    r = monitor_history(bus->monitor, port, role, from, until, (enum resolution)parsed, &history);
+    r = monitor_history(bus->monitor, port, role, from, until, (enum resolution) parsed, &history);
     if (r < 0)
         return bus_set_error(bus, error, r, port);
     if ((r = sd_bus_message_new_method_return(message, &reply)) < 0 ||
@@ -242,8 +242,8 @@ static int append_connection(sd_bus_message *reply, const struct connection *c, 
         "Role", "s", role_to_string(c->role), "State", "s", c->state, "RxBytes", "t", c->rx_bytes,
         "TxBytes", "t", c->tx_bytes, "RxRate", "t", c->rx_rate, "TxRate", "t", c->tx_rate,
         "StartedAt", "t", now - c->age_usec, "Duration", "t", c->age_usec, "Adopted", "b",
-        (int)c->adopted, "RttUsec", "t", (uint64_t)c->rtt_usec, "Retransmissions", "t",
-        (uint64_t)c->retransmissions, "NetworkNamespace", "t", (uint64_t)c->network_namespace,
+        (int) c->adopted, "RttUsec", "t", (uint64_t) c->rtt_usec, "Retransmissions", "t",
+        (uint64_t) c->retransmissions, "NetworkNamespace", "t", (uint64_t) c->network_namespace,
         "Pid", "u", c->pid, "Process", "s", c->comm);
 }
 /* clang-format on */
@@ -324,7 +324,7 @@ static int get_info(sd_bus *connection, const char *path, const char *interface,
                     const char *property, sd_bus_message *reply, void *userdata,
                     sd_bus_error *error)
 {
-    const struct service_info *info = ((struct bus *)userdata)->info;
+    const struct service_info *info = ((struct bus *) userdata)->info;
     char zone[128];
 
     if (strcmp(property, "StartTimestamp") == 0)

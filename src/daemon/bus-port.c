@@ -29,7 +29,7 @@ static uint64_t figure_value(const struct figure *figure, const struct role_stat
 {
     uint64_t value;
 
-    memcpy(&value, (const char *)stats + figure->offset, sizeof(value));
+    memcpy(&value, (const char *) stats + figure->offset, sizeof(value));
     return value;
 }
 

@@ -112,7 +112,7 @@ uint16_t collector_next(const struct collector *collector, uint16_t port)
         uint64_t rest = collector->present[next / 64] >> next % 64;
 
         if (rest)
-            return (uint16_t)(next + (unsigned)__builtin_ctzll(rest));
+            return (uint16_t) (next + (unsigned) __builtin_ctzll(rest));
         next = (next / 64 + 1) * 64;
     }
     return 0;
@@ -197,7 +197,7 @@ static uint64_t rate(uint64_t bytes, uint64_t elapsed_usec)
 {
     if (elapsed_usec < USEC_PER_SEC)
         elapsed_usec = USEC_PER_SEC;
-    return (uint64_t)((unsigned __int128)bytes * USEC_PER_SEC / elapsed_usec);
+    return (uint64_t) ((unsigned __int128) bytes * USEC_PER_SEC / elapsed_usec);
 }
 
 static void watch_drift(struct account *account, bool window_ends)

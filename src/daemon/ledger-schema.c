@@ -123,7 +123,7 @@ int ledger_schema_prepare(struct sql *sql, const char *path, struct reason *reas
     }
     for (; version < newest; version++) {
         log_debug("Bringing %s from schema %" PRIi64 " to %" PRIi64, path, version, version + 1);
-        r = migrate(sql, (size_t)version);
+        r = migrate(sql, (size_t) version);
         if (r < 0)
             return fail(reason, r, "Cannot bring %s from schema %" PRIi64 " to %" PRIi64 ": %s",
                         path, version, version + 1, sql_message(sql));

@@ -196,7 +196,7 @@ int ledger_ports(struct ledger *ledger, struct ledger_port **ret, size_t *ret_n)
             ports = more;
         }
         ports[n] = (struct ledger_port){
-            .port = (uint16_t)statement_number(query, 0),
+            .port = (uint16_t) statement_number(query, 0),
             .added = statement_number(query, 1),
             .description = strdup(statement_text(query, 2) ?: ""),
         };
@@ -402,7 +402,7 @@ static int add_rows(struct statement *query, bool days, enum resolution resoluti
     while ((r = statement_step(query)) > 0) {
         read_traffic(query, &traffic);
         start = statement_number(query, 7);
-        start = days ? date_start(date_from_number((uint32_t)start)) : start * USEC_PER_SEC;
+        start = days ? date_start(date_from_number((uint32_t) start)) : start * USEC_PER_SEC;
         r = history_add(history, period_start(resolution, start), &traffic);
         if (r < 0) {
             statement_reset(query);

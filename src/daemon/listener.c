@@ -29,7 +29,7 @@ static int remove_stale(const char *path, const struct sockaddr_un *address, str
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return fail_errno(reason, -errno, "Cannot make a socket");
-    if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN)
+    if (connect(fd, (const struct sockaddr *) address, sizeof(*address)) == 0 || errno == EAGAIN)
         return fail(reason, -EADDRINUSE,
                     "Another daemon listens on %s; stop that one or choose another --socket", path);
     if (errno != ECONNREFUSED)
@@ -69,7 +69,7 @@ int listener_open(const char *path, struct reason *reason)
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return fail_errno(reason, -errno, "Cannot make a socket");
-    if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
+    if (bind(fd, (const struct sockaddr *) &address, sizeof(address)) < 0 ||
         chmod(path, SOCKET_MODE) < 0 || listen(fd, BACKLOG) < 0)
         return fail_errno(reason, -errno, "Cannot listen on %s", path);
     return TAKE_FD(fd);

@@ -68,7 +68,7 @@ static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo
                           void *userdata)
 {
     sd_notify(false, "STOPPING=1");
-    log_debug("Got signal %s", sigabbrev_np((int)info->ssi_signo));
+    log_debug("Got signal %s", sigabbrev_np((int) info->ssi_signo));
     return sd_event_exit(sd_event_source_get_event(source), 0);
 }
 

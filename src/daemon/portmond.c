@@ -87,7 +87,7 @@ static int parse_arguments(struct config *config, int argc, char *argv[])
         case OPTION_RETENTION_DAYS:
             if (parse_number(optarg, 1, MAX_RETENTION_DAYS, &number) < 0)
                 return usage("'%s' is not a number of days from 1 to 365", optarg);
-            config->retention_days = (unsigned)number;
+            config->retention_days = (unsigned) number;
             break;
         case OPTION_SOCKET:
             if (!*optarg)

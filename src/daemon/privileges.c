@@ -31,7 +31,7 @@ bool privileges_have(uint64_t wanted)
 
     if (get(&now) < 0)
         return false;
-    return (((uint64_t)now.data[1].effective << 32 | now.data[0].effective) & wanted) == wanted;
+    return (((uint64_t) now.data[1].effective << 32 | now.data[0].effective) & wanted) == wanted;
 }
 
 int privileges_keep_only(uint64_t kept)
@@ -42,7 +42,7 @@ int privileges_keep_only(uint64_t kept)
     if (r < 0)
         return r;
     for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
-        now.data[i].permitted &= (uint32_t)(kept >> 32 * i);
+        now.data[i].permitted &= (uint32_t) (kept >> 32 * i);
         now.data[i].effective = now.data[i].permitted;
         now.data[i].inheritable = 0;
     }

@@ -18,9 +18,9 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
-_Static_assert((int)PORTMON_ROLE_SERVER == ROLE_SERVER, "roles differ");
-_Static_assert((int)PORTMON_ROLE_CLIENT == ROLE_CLIENT, "roles differ");
-_Static_assert((int)_PORTMON_ROLE_MAX == _ROLE_MAX, "roles differ");
+_Static_assert((int) PORTMON_ROLE_SERVER == ROLE_SERVER, "roles differ");
+_Static_assert((int) PORTMON_ROLE_CLIENT == ROLE_CLIENT, "roles differ");
+_Static_assert((int) _PORTMON_ROLE_MAX == _ROLE_MAX, "roles differ");
 
 /* Everything a probe holds in the kernel. */
 enum probe_fd {
@@ -111,7 +111,7 @@ static int keep_link(struct probe *probe, enum probe_fd which, struct bpf_link *
 static int attach_storage_iterator(struct probe *probe, enum probe_fd which,
                                    struct bpf_program *program)
 {
-    union bpf_iter_link_info target = {.map.map_fd = (uint32_t)probe->fds[MAP_SOCKETS]};
+    union bpf_iter_link_info target = {.map.map_fd = (uint32_t) probe->fds[MAP_SOCKETS]};
     LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &target,
                 .link_info_len = sizeof(target));
 
@@ -260,7 +260,7 @@ struct probe *probe_free(struct probe *probe)
     if (probe->control)
         munmap(probe->control, sizeof(*probe->control));
     if (probe->health)
-        munmap((void *)probe->health, sizeof(*probe->health));
+        munmap((void *) probe->health, sizeof(*probe->health));
     close_all(probe);
     free(probe);
     return NULL;
@@ -364,7 +364,7 @@ static int iterate(int link, struct output *output)
         if (n < 0 && errno != EAGAIN && errno != EINTR)
             return -errno;
         if (n > 0)
-            output->length += (size_t)n;
+            output->length += (size_t) n;
     }
 }
 
@@ -458,7 +458,7 @@ static int compare_owners(const void *a, const void *b)
 
 static int find_owner(const void *socket, const void *owner)
 {
-    uint64_t wanted = *(const uint64_t *)socket;
+    uint64_t wanted = *(const uint64_t *) socket;
     const struct portmon_owner *found = owner;
 
     return (wanted > found->socket) - (wanted < found->socket);
@@ -513,7 +513,7 @@ int probe_list(struct probe *probe, uint16_t port, struct connection **ret)
     now_nsec = now_usec(CLOCK_BOOTTIME) * NSEC_PER_USEC;
     for (size_t i = 0; i < n; i++) {
         const struct portmon_connection *record =
-            (const struct portmon_connection *)(void *)records.data + i;
+            (const struct portmon_connection *) (void *) records.data + i;
         const struct portmon_owner *owner = NULL;
 
         read_connection(&connections[i], record, now_nsec);
@@ -525,7 +525,7 @@ int probe_list(struct probe *probe, uint16_t port, struct connection **ret)
         }
     }
     *ret = TAKE_PTR(connections);
-    return (int)n;
+    return (int) n;
 }
 
 static uint64_t recursion_misses(int program)

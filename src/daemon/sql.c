@@ -136,7 +136,7 @@ int statement_bind(struct statement *statement, const char *types, ...)
             r = sqlite3_bind_int64(statement->stmt, i, va_arg(values, unsigned));
             break;
         case 't':
-            r = sqlite3_bind_int64(statement->stmt, i, (int64_t)va_arg(values, uint64_t));
+            r = sqlite3_bind_int64(statement->stmt, i, (int64_t) va_arg(values, uint64_t));
             break;
         case 's':
             r = sqlite3_bind_text(statement->stmt, i, va_arg(values, const char *), -1,
@@ -175,10 +175,10 @@ void statement_reset(struct statement *statement)
 
 uint64_t statement_number(struct statement *statement, int column)
 {
-    return (uint64_t)sqlite3_column_int64(statement->stmt, column);
+    return (uint64_t) sqlite3_column_int64(statement->stmt, column);
 }
 
 const char *statement_text(struct statement *statement, int column)
 {
-    return (const char *)sqlite3_column_text(statement->stmt, column);
+    return (const char *) sqlite3_column_text(statement->stmt, column);
 }

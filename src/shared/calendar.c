@@ -66,15 +66,15 @@ bool date_is_valid(struct date date)
 
 uint32_t date_to_number(struct date date)
 {
-    return (uint32_t)(date.year * 10000 + date.month * 100 + date.day);
+    return (uint32_t) (date.year * 10000 + date.month * 100 + date.day);
 }
 
 struct date date_from_number(uint32_t number)
 {
     return (struct date){
-        .year = (int)(number / 10000),
-        .month = (int)(number / 100 % 100),
-        .day = (int)(number % 100),
+        .year = (int) (number / 10000),
+        .month = (int) (number / 100 % 100),
+        .day = (int) (number % 100),
     };
 }
 
@@ -148,8 +148,8 @@ int date_parse(const char *text, struct date *ret)
 
 const char *date_format(struct date date, char buffer[static DATE_STRING_SIZE])
 {
-    snprintf(buffer, DATE_STRING_SIZE, "%04u-%02u-%02u", (unsigned)date.year % 10000,
-             (unsigned)date.month % 100, (unsigned)date.day % 100);
+    snprintf(buffer, DATE_STRING_SIZE, "%04u-%02u-%02u", (unsigned) date.year % 10000,
+             (unsigned) date.month % 100, (unsigned) date.day % 100);
     return buffer;
 }
 
@@ -228,12 +228,12 @@ uint64_t date_start(struct date date)
 {
     int64_t sec = date_start_sec(date);
 
-    return sec < 0 ? 0 : (uint64_t)sec * USEC_PER_SEC;
+    return sec < 0 ? 0 : (uint64_t) sec * USEC_PER_SEC;
 }
 
 struct date date_of(uint64_t usec)
 {
-    struct tm tm = local_time((int64_t)(usec / USEC_PER_SEC));
+    struct tm tm = local_time((int64_t) (usec / USEC_PER_SEC));
     struct date date = date_from_tm(&tm), next;
 
     /* Only where clocks are set back across midnight can the day have begun already. */
@@ -268,12 +268,12 @@ int resolution_from_string(const char *name)
 /* Not every zone's hours begin with an hour of UTC. */
 static uint64_t hour_start(uint64_t usec)
 {
-    int64_t sec = (int64_t)(usec / USEC_PER_SEC);
+    int64_t sec = (int64_t) (usec / USEC_PER_SEC);
     int64_t into = (sec + local_time(sec).tm_gmtoff) % SEC_PER_HOUR;
 
     if (into < 0)
         into += SEC_PER_HOUR;
-    return into > sec ? 0 : (uint64_t)(sec - into) * USEC_PER_SEC;
+    return into > sec ? 0 : (uint64_t) (sec - into) * USEC_PER_SEC;
 }
 
 uint64_t period_start(enum resolution resolution, uint64_t usec)

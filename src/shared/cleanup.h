@@ -39,7 +39,7 @@
 
 static inline void freep(void *pointer)
 {
-    free(*(void **)pointer);
+    free(*(void **) pointer);
 }
 
 /** Closes @fd unless it is negative; errno stays as it was. Returns -1. */

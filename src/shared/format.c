@@ -15,11 +15,11 @@ static const char *format_amount(char *buffer, uint64_t bytes, enum unit_system 
         [UNITS_SI] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"},
     };
     unsigned base = units == UNITS_SI ? 1000 : 1024;
-    double value = (double)bytes;
+    double value = (double) bytes;
     unsigned unit = 0;
 
     /* What two decimals would round up to the base belongs to the next unit. */
-    while (value >= (double)base - (unit ? 0.005 : 0) && unit + 1 < ELEMENTSOF(names[0])) {
+    while (value >= (double) base - (unit ? 0.005 : 0) && unit + 1 < ELEMENTSOF(names[0])) {
         value /= base;
         unit++;
     }
@@ -59,7 +59,7 @@ const char *format_duration(char buffer[static FORMAT_SIZE], uint64_t usec)
 
 const char *format_timestamp(char buffer[static FORMAT_SIZE], uint64_t usec, bool utc)
 {
-    time_t sec = (time_t)(usec / USEC_PER_SEC);
+    time_t sec = (time_t) (usec / USEC_PER_SEC);
     struct tm tm = {};
     char zone[8];
     size_t n;

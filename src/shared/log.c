@@ -99,7 +99,7 @@ static void write_stderr(int level, const char *message)
 
     if (localtime_r(&now, &tm))
         strftime(stamp, sizeof(stamp), "%F %T", &tm);
-    fprintf(stderr, "%s portmond[%d] %s: %s\n", stamp, (int)getpid(), log_level_to_string(level),
+    fprintf(stderr, "%s portmond[%d] %s: %s\n", stamp, (int) getpid(), log_level_to_string(level),
             message);
 }
 

@@ -36,8 +36,7 @@ void log_open(void);
 void log_set_level(int level);
 int log_level(void);
 
-/** "debug", "info", "warn", "error" to LOG_*, or -EINVAL; "warning" and "err" are understood too.
- */
+/** "debug", "info", "warn", "error" (or "warning", "err") to LOG_*; or -EINVAL. */
 int log_level_from_string(const char *name);
 const char *log_level_to_string(int level);
 

@@ -14,7 +14,7 @@ int parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret)
         if (*c < '0' || *c > '9')
             return -EINVAL;
         if (__builtin_mul_overflow(number, 10, &number) ||
-            __builtin_add_overflow(number, (uint64_t)(*c - '0'), &number))
+            __builtin_add_overflow(number, (uint64_t) (*c - '0'), &number))
             return -ERANGE;
     }
     if (number < min || number > max)
@@ -30,6 +30,6 @@ int parse_port(const char *text, uint16_t *ret)
 
     if (r < 0)
         return r;
-    *ret = (uint16_t)number;
+    *ret = (uint16_t) number;
     return 0;
 }

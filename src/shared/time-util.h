@@ -15,7 +15,7 @@ static inline uint64_t now_usec(clockid_t clock)
     struct timespec now;
 
     clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / NSEC_PER_USEC;
+    return (uint64_t) now.tv_sec * USEC_PER_SEC + (uint64_t) now.tv_nsec / NSEC_PER_USEC;
 }
 
 /** The last multiple of @unit that is not after @usec. */
