@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+#include "client/arguments.h"
+
+#include "shared/cleanup.h"
+#include "shared/parse.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LONG_ONLY 0x100
+
+int usage_error(const char *format, ...)
+{
+    va_list arguments;
+
+    fputs("portmon: ", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputs("; see portmon --help\n", stderr);
+    return STATUS_USAGE;
+}
+
+/* ---- what each option does: returns 0, or STATUS_USAGE after saying why ---- */
+
+static int take_host(struct arguments *arguments, const char *value)
+{
+    arguments->host = value;
+    return *value ? 0 : usage_error("--host needs a name");
+}
+
+static int take_socket(struct arguments *arguments, const char *value)
+{
+    arguments->socket_path = value;
+    return *value ? 0 : usage_error("--socket needs a path");
+}
+
+static int take_port(struct arguments *arguments, const char *value)
+{
+    if (parse_port(value, &arguments->port) < 0)
+        return usage_error("'%s' is not a port; use 1 to 65535", value);
+    return 0;
+}
+
+static int take_role(struct arguments *arguments, const char *value)
+{
+    int role = role_from_string(value);
+
+    if (role < 0)
+        return usage_error("'%s' is not a role; use server or client", value);
+    arguments->role = (enum role) role;
+    return 0;
+}
+
+static int set_range(struct arguments *arguments, enum range_kind kind)
+{
+    if (arguments->range.kind != RANGE_NONE && arguments->range.kind != kind)
+        return usage_error("two ranges were given; choose one");
+    arguments->range.kind = kind;
+    return 0;
+}
+
+static int take_today(struct arguments *arguments, const char *value)
+{
+    return set_range(arguments, RANGE_TODAY);
+}
+
+static int take_this_month(struct arguments *arguments, const char *value)
+{
+    return set_range(arguments, RANGE_THIS_MONTH);
+}
+
+static int take_last_7_days(struct arguments *arguments, const char *value)
+{
+    return set_range(arguments, RANGE_LAST_7_DAYS);
+}
+
+static int take_last_30_days(struct arguments *arguments, const char *value)
+{
+    return set_range(arguments, RANGE_LAST_30_DAYS);
+}
+
+static int take_cycle_day(struct arguments *arguments, const char *value)
+{
+    uint64_t day;
+
+    if (parse_number(value, 1, CYCLE_DAY_MAX, &day) < 0)
+        return usage_error("'%s' is not a day of the month; use 1 to 31", value);
+    arguments->range.cycle_day = (int) day;
+    return set_range(arguments, RANGE_CYCLE);
+}
+
+static int take_date(struct arguments *arguments, const char *value, struct date *ret)
+{
+    if (date_parse(value, ret) < 0)
+        return usage_error("'%s' is not a date; use YYYY-MM-DD", value);
+    return set_range(arguments, RANGE_DATES);
+}
+
+static int take_from(struct arguments *arguments, const char *value)
+{
+    return take_date(arguments, value, &arguments->range.from);
+}
+
+static int take_to(struct arguments *arguments, const char *value)
+{
+    return take_date(arguments, value, &arguments->range.to);
+}
+
+static int take_json(struct arguments *arguments, const char *value)
+{
+    arguments->json = true;
+    return 0;
+}
+
+static const struct option_entry {
+    const char *name;
+    char letter;       /* or 0 */
+    const char *value; /* what its value is called in the help; NULL if it has none */
+    const char *help;
+    int (*take)(struct arguments *arguments, const char *value);
+} entries[_OPTION_MAX] = {
+    [OPTION_HOST] = {"host", 'H', "[USER@]HOST", "Ask portmond on another host, by ssh", take_host},
+    [OPTION_SOCKET] = {"socket", 0, "PATH", "Ask on this socket, not on the system bus",
+                       take_socket},
+    [OPTION_HELP] = {"help", 'h', NULL, "Show this help", NULL},
+    [OPTION_VERSION] = {"version", 0, NULL, "Show the version", NULL},
+    [OPTION_PORT] = {"port", 'p', "PORT", "Only this port", take_port},
+    [OPTION_ROLE] = {"role", 0, "ROLE",
+                     "server: connections accepted here (default); client: opened from here",
+                     take_role},
+    [OPTION_TODAY] = {"today", 0, NULL, "Since midnight", take_today},
+    [OPTION_THIS_MONTH] = {"this-month", 0, NULL, "Since the first of this month", take_this_month},
+    [OPTION_LAST_7_DAYS] = {"last-7-days", 0, NULL, "Today and the 6 days before",
+                            take_last_7_days},
+    [OPTION_LAST_30_DAYS] = {"last-30-days", 0, NULL, "Today and the 29 days before",
+                             take_last_30_days},
+    [OPTION_CYCLE_DAY] = {"cycle-day", 0, "D", "The billing cycle that begins on day D (1 to 31)",
+                          take_cycle_day},
+    [OPTION_FROM] = {"from", 0, "DATE", "From this day, YYYY-MM-DD …", take_from},
+    [OPTION_TO] = {"to", 0, "DATE", "… up to and including this one", take_to},
+    [OPTION_JSON] = {"json", 0, NULL, "Print JSON: plain bytes and microseconds", take_json},
+};
+
+/* ---- help ---- */
+
+static void print_option(const struct option_entry *entry)
+{
+    char text[64];
+
+    snprintf(text, sizeof(text), "%c%c --%s%s%s", entry->letter ? '-' : ' ', entry->letter ?: ' ',
+             entry->name, entry->value ? "=" : "", entry->value ?: "");
+    printf("  %-28s %s\n", text, entry->help);
+}
+
+static void print_options(uint64_t options)
+{
+    for (enum option_id option = 0; option < _OPTION_MAX; option++)
+        if (options & BIT(option))
+            print_option(&entries[option]);
+}
+
+static void print_verb_help(const struct verb *verb)
+{
+    printf("portmon %s%s%s%s\n\n%s\n\n", verb->name, verb->options ? " [OPTIONS]" : "",
+           *verb->parameters ? " " : "", verb->parameters, verb->summary);
+    print_options(verb->options);
+    print_options(COMMON_OPTIONS);
+    puts("\nSee portmon(1).");
+}
+
+static void print_help(const struct verb *verbs)
+{
+    uint64_t some = 0;
+    char text[64];
+
+    puts("portmon [OPTIONS] VERB …\n\nAsks portmond about the traffic of ports.\n\nVerbs:");
+    for (const struct verb *verb = verbs; verb->name; verb++) {
+        snprintf(text, sizeof(text), "%s %s", verb->name, verb->parameters);
+        printf("  %-28s %s\n", text, verb->summary);
+        some |= verb->options;
+    }
+    puts("\nOptions:");
+    print_options(COMMON_OPTIONS);
+    puts("\nOptions of some verbs (portmon VERB --help shows which):");
+    print_options(some);
+    puts("\nSee portmon(1).");
+}
+
+/* ---- reading ---- */
+
+/** Finds a verb by its name or an unambiguous beginning of it. */
+static const struct verb *find_verb(const struct verb *verbs, const char *name)
+{
+    const struct verb *found = NULL;
+    size_t length = strlen(name);
+
+    for (const struct verb *verb = verbs; verb->name; verb++) {
+        if (strcmp(verb->name, name) == 0)
+            return verb;
+        if (length == 0 || strncmp(verb->name, name, length) != 0)
+            continue;
+        if (found) {
+            usage_error("'%s' may be %s or %s", name, found->name, verb->name);
+            return NULL;
+        }
+        found = verb;
+    }
+    if (!found)
+        usage_error("'%s' is not a verb", name);
+    return found;
+}
+
+static int take_options(int argc, char *argv[], struct arguments *ret)
+{
+    struct option options[_OPTION_MAX + 1] = {};
+    char letters[3 * _OPTION_MAX + 1];
+    size_t n = 0;
+    int r, code;
+
+    for (int i = 0; i < _OPTION_MAX; i++) {
+        const struct option_entry *entry = &entries[i];
+
+        options[i] = (struct option){
+            .name = entry->name,
+            .has_arg = entry->value ? required_argument : no_argument,
+            .val = LONG_ONLY + i,
+        };
+        if (entry->letter) {
+            letters[n++] = entry->letter;
+            if (entry->value)
+                letters[n++] = ':';
+        }
+    }
+    letters[n] = '\0';
+
+    while ((code = getopt_long(argc, argv, letters, options, NULL)) >= 0) {
+        int i = code - LONG_ONLY;
+
+        if (code == '?') { /* getopt has said what it does not know */
+            fputs("See portmon --help.\n", stderr);
+            return STATUS_USAGE;
+        }
+        if (code < LONG_ONLY)
+            for (i = 0; entries[i].letter != code; i++)
+                ;
+        ret->given |= BIT(i);
+        r = entries[i].take ? entries[i].take(ret, optarg) : 0;
+        if (r)
+            return r;
+    }
+    return 0;
+}
+
+static int check(const struct arguments *arguments)
+{
+    const struct verb *verb = arguments->verb;
+    const struct range_request *range = &arguments->range;
+    uint64_t odd = arguments->given & ~(verb->options | COMMON_OPTIONS);
+
+    if (odd)
+        return usage_error("%s has no option --%s", verb->name, entries[__builtin_ctzll(odd)].name);
+    if (arguments->n_parameters < verb->min_parameters)
+        return usage_error("%s needs %s", verb->name, verb->parameters);
+    if (arguments->n_parameters > verb->max_parameters)
+        return usage_error("'%s' is too much for %s", arguments->parameters[verb->max_parameters],
+                           verb->name);
+    if (arguments->host && arguments->socket_path)
+        return usage_error("--host and --socket exclude each other");
+    if (range->kind == RANGE_DATES) {
+        if (!(arguments->given & BIT(OPTION_FROM)))
+            return usage_error("--to needs --from");
+        if (!(arguments->given & BIT(OPTION_TO)))
+            return usage_error("--from needs --to");
+        if (date_compare(range->from, range->to) > 0)
+            return usage_error("the range ends before it begins");
+    }
+    return 0;
+}
+
+int arguments_parse(const struct verb *verbs, int argc, char *argv[], struct arguments *ret,
+                    int *ret_status)
+{
+    *ret = (struct arguments){};
+    *ret_status = take_options(argc, argv, ret);
+    if (*ret_status)
+        return 0;
+    if (ret->given & BIT(OPTION_VERSION)) {
+        puts("portmon " PORTMON_VERSION);
+        return 0;
+    }
+    if (optind < argc) {
+        ret->verb = find_verb(verbs, argv[optind]);
+        if (!ret->verb) {
+            *ret_status = STATUS_USAGE;
+            return 0;
+        }
+        ret->parameters = argv + optind + 1;
+        ret->n_parameters = argc - optind - 1;
+    }
+    if (ret->given & BIT(OPTION_HELP)) {
+        if (ret->verb)
+            print_verb_help(ret->verb);
+        else
+            print_help(verbs);
+        return 0;
+    }
+    if (!ret->verb) {
+        *ret_status = usage_error("say what to do");
+        return 0;
+    }
+    *ret_status = check(ret);
+    return *ret_status == 0;
+}

@@ -1,0 +1,540 @@
+/* SPDX-License-Identifier: MIT */
+#include "client/monitor-client.h"
+
+#include "shared/bus-names.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <systemd/sd-bus.h>
+
+struct monitor_client {
+    sd_bus *bus;
+    const char *destination; /* NULL on a peer connection */
+};
+
+/* ---- results ---- */
+
+void port_list_clear(struct port_list *list)
+{
+    for (size_t i = 0; i < list->n; i++)
+        free(list->ports[i].description);
+    free(list->ports);
+    *list = (struct port_list){};
+}
+
+void port_stats_clear(struct port_stats *stats)
+{
+    free(stats->description);
+    *stats = (struct port_stats){};
+}
+
+void service_status_clear(struct service_status *status)
+{
+    free(status->version);
+    free(status->collector);
+    free(status->data_directory);
+    free(status->socket_path);
+    free(status->time_zone);
+    *status = (struct service_status){};
+}
+
+/* ---- connecting ---- */
+
+static int open_peer(const char *path, sd_bus **ret)
+{
+    _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+    _cleanup_free_ char *escaped = NULL, *address = NULL;
+    size_t n = 0;
+    int r;
+
+    /* In a D-Bus address everything but a few characters is written %xx. */
+    escaped = malloc(strlen(path) * 3 + 1);
+    if (!escaped)
+        return -ENOMEM;
+    for (const char *c = path; *c; c++)
+        if (strchr("-_/.\\*", *c) || (*c >= '0' && *c <= '9') || (*c >= 'a' && *c <= 'z') ||
+            (*c >= 'A' && *c <= 'Z'))
+            escaped[n++] = *c;
+        else
+            n += (size_t) sprintf(escaped + n, "%%%02x", (unsigned char) *c);
+    escaped[n] = '\0';
+    if (asprintf(&address, "unix:path=%s", escaped) < 0)
+        return -ENOMEM;
+
+    if ((r = sd_bus_new(&bus)) < 0 || (r = sd_bus_set_address(bus, address)) < 0 ||
+        (r = sd_bus_start(bus)) < 0)
+        return r;
+    *ret = TAKE_PTR(bus);
+    return 0;
+}
+
+/** Whether portmond answers; starts it if the bus can. */
+static int ping(sd_bus *bus, sd_bus_error *error)
+{
+    return sd_bus_call_method(bus, MONITOR_BUS_NAME, MONITOR_PATH, "org.freedesktop.DBus.Peer",
+                              "Ping", error, NULL, "");
+}
+
+static int open_system(sd_bus **ret, struct reason *reason)
+{
+    _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
+    _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+    int r;
+
+    r = sd_bus_open_system(&bus);
+    if (r < 0)
+        return fail(reason, -ENOTCONN, "there is no system bus");
+    r = ping(bus, &error);
+    if (sd_bus_error_has_names(&error, SD_BUS_ERROR_SERVICE_UNKNOWN,
+                               SD_BUS_ERROR_NAME_HAS_NO_OWNER))
+        return fail(reason, -ENOTCONN, "nobody has " MONITOR_BUS_NAME " on the system bus");
+    if (r < 0)
+        return fail(reason, r, "%s", error.message);
+    *ret = TAKE_PTR(bus);
+    return 0;
+}
+
+static int open_local(struct monitor_client *client, struct reason *reason)
+{
+    struct reason why = {};
+    int r = open_system(&client->bus, &why);
+
+    if (r >= 0) {
+        client->destination = MONITOR_BUS_NAME;
+        return 0;
+    }
+    if (r != -ENOTCONN)
+        return fail(reason, r, "Cannot reach portmond: %s", why.text);
+    if (open_peer(DEFAULT_SOCKET_PATH, &client->bus) >= 0)
+        return 0;
+    return fail(reason, -ENOTCONN,
+                "Cannot reach portmond: %s, and nobody listens on " DEFAULT_SOCKET_PATH
+                "; start it (systemctl start portmond), or name its socket with --socket",
+                why.text);
+}
+
+static int open_remote(struct monitor_client *client, const char *host, struct reason *reason)
+{
+    _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+    int r;
+
+    /* The connection is always made; whether ssh could is seen by the first call. */
+    r = sd_bus_open_system_remote(&client->bus, host);
+    if (r < 0)
+        return fail_errno(reason, r, "Cannot start ssh to %s", host);
+    client->destination = MONITOR_BUS_NAME;
+    r = ping(client->bus, &error);
+    if (sd_bus_error_has_names(&error, SD_BUS_ERROR_SERVICE_UNKNOWN,
+                               SD_BUS_ERROR_NAME_HAS_NO_OWNER))
+        return fail(reason, -ENOTCONN,
+                    "portmond is not there on %s: nobody has " MONITOR_BUS_NAME
+                    " on its system bus; install portmon there, or start it",
+                    host);
+    if (r < 0)
+        return fail(reason, -ENOTCONN,
+                    "Cannot reach the system bus of %s by ssh: %s (it needs ssh without a prompt "
+                    "for a password, and systemd-stdio-bridge at the other end)",
+                    host, error.message);
+    return 0;
+}
+
+int monitor_client_open(struct monitor_client **ret, const struct monitor_target *target,
+                        struct reason *reason)
+{
+    _cleanup_(monitor_client_freep) struct monitor_client *client = calloc(1, sizeof(*client));
+    int r;
+
+    if (!client)
+        return -ENOMEM;
+    if (target->socket_path) {
+        r = open_peer(target->socket_path, &client->bus);
+        if (r < 0)
+            return fail_errno(reason, -ENOTCONN, "Cannot reach portmond on %s: %s",
+                              target->socket_path, strerrordesc_np(-r));
+    } else if (target->host)
+        r = open_remote(client, target->host, reason);
+    else
+        r = open_local(client, reason);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(client);
+    return 0;
+}
+
+struct monitor_client *monitor_client_free(struct monitor_client *client)
+{
+    if (!client)
+        return NULL;
+    sd_bus_flush_close_unref(client->bus);
+    free(client);
+    return NULL;
+}
+
+/* ---- calling ---- */
+
+/** Puts why a call failed behind what was tried: @tried is "read the figures of port 5000". */
+static int call_failed(struct reason *reason, int r, const sd_bus_error *error, const char *tried)
+{
+    if (sd_bus_error_has_name(error, ERROR_NO_SUCH_PORT))
+        r = -ENOENT;
+    else if (sd_bus_error_has_names(error, SD_BUS_ERROR_ACCESS_DENIED,
+                                    SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
+        r = -EACCES;
+    if (r == -ECONNRESET || r == -ENOTCONN)
+        return fail(reason, -ENOTCONN, "Cannot %s: portmond went away", tried);
+    if (error->message)
+        return fail(reason, r, "Cannot %s: %s", tried, error->message);
+    return fail_errno(reason, r, "Cannot %s", tried);
+}
+
+/** Calls a method of Monitor1. @ret_reply may be NULL. */
+static int call(struct monitor_client *client, struct reason *reason, const char *tried,
+                const char *member, sd_bus_message **ret_reply, const char *types, ...)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *message = NULL;
+    _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+    va_list arguments;
+    int r;
+
+    r = sd_bus_message_new_method_call(client->bus, &message, client->destination, MONITOR_PATH,
+                                       MONITOR_INTERFACE, member);
+    if (r >= 0) {
+        va_start(arguments, types);
+        r = sd_bus_message_appendv(message, types, arguments);
+        va_end(arguments);
+    }
+    if (r >= 0)
+        r = sd_bus_message_set_allow_interactive_authorization(message, true);
+    if (r >= 0)
+        r = sd_bus_call(client->bus, message, 0, &error, ret_reply);
+    return r < 0 ? call_failed(reason, r, &error, tried) : 0;
+}
+
+/** A reply that is not of the shape it should have. */
+static int bad_reply(struct reason *reason, int r, const char *tried)
+{
+    return fail_errno(reason, r, "Cannot %s: portmond's answer makes no sense", tried);
+}
+
+#define TRIED_SIZE 96
+
+static const char *tried_port(char buffer[static TRIED_SIZE], const char *format, uint16_t port)
+{
+    snprintf(buffer, TRIED_SIZE, format, port);
+    return buffer;
+}
+
+/* ---- reading answers ---- */
+
+static int read_port_list(sd_bus_message *reply, struct port_list *ret)
+{
+    _cleanup_port_list_ struct port_list list = {};
+    const char *description;
+    struct port_name *ports;
+    size_t size = 0;
+    uint16_t port;
+    int r;
+
+    r = sd_bus_message_enter_container(reply, 'a', "(qs)");
+    if (r < 0)
+        return r;
+    while ((r = sd_bus_message_read(reply, "(qs)", &port, &description)) > 0) {
+        if (list.n == size) {
+            size = size * 2 ?: 16;
+            ports = reallocarray(list.ports, size, sizeof(*ports));
+            if (!ports)
+                return -ENOMEM;
+            list.ports = ports;
+        }
+        list.ports[list.n].port = port;
+        list.ports[list.n].description = strdup(description);
+        if (!list.ports[list.n++].description)
+            return -ENOMEM;
+    }
+    if (r < 0)
+        return r;
+    *ret = list;
+    list = (struct port_list){};
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    size_t offset;
+} figure_names[] = {
+    {"RxBytes", offsetof(struct role_figures, rx_bytes)},
+    {"TxBytes", offsetof(struct role_figures, tx_bytes)},
+    {"RxPackets", offsetof(struct role_figures, rx_packets)},
+    {"TxPackets", offsetof(struct role_figures, tx_packets)},
+    {"Connections", offsetof(struct role_figures, connections)},
+    {"ConnectionsTotal", offsetof(struct role_figures, connections_total)},
+    {"RxRate", offsetof(struct role_figures, rx_rate)},
+    {"TxRate", offsetof(struct role_figures, tx_rate)},
+    {"TodayRxBytes", offsetof(struct role_figures, today_rx_bytes)},
+    {"TodayTxBytes", offsetof(struct role_figures, today_tx_bytes)},
+};
+
+static uint64_t *find_figure(struct role_figures *figures, const char *name)
+{
+    for (size_t i = 0; i < ELEMENTSOF(figure_names); i++)
+        if (strcmp(figure_names[i].name, name) == 0)
+            return (uint64_t *) (void *) ((char *) figures + figure_names[i].offset);
+    return NULL;
+}
+
+/** Reads an `a{sv}` of figures. What a newer portmond adds is passed over. */
+static int read_figures(sd_bus_message *reply, struct port_stats *stats, enum role role)
+{
+    const char *name, *text;
+    uint64_t *figure;
+    int r;
+
+    r = sd_bus_message_enter_container(reply, 'a', "{sv}");
+    if (r < 0)
+        return r;
+    while ((r = sd_bus_message_enter_container(reply, 'e', "sv")) > 0) {
+        if ((r = sd_bus_message_read(reply, "s", &name)) < 0)
+            return r;
+        figure = find_figure(&stats->role[role], name);
+        if (figure)
+            r = sd_bus_message_read(reply, "v", "t", figure);
+        else if (role == ROLE_SERVER && strcmp(name, "Port") == 0)
+            r = sd_bus_message_read(reply, "v", "q", &stats->port);
+        else if (role == ROLE_SERVER && strcmp(name, "Description") == 0) {
+            r = sd_bus_message_read(reply, "v", "s", &text);
+            if (r >= 0 && !(stats->description = strdup(text)))
+                r = -ENOMEM;
+        } else if (role == ROLE_SERVER && strcmp(name, "Client") == 0) {
+            if ((r = sd_bus_message_enter_container(reply, 'v', "a{sv}")) >= 0 &&
+                (r = read_figures(reply, stats, ROLE_CLIENT)) >= 0)
+                r = sd_bus_message_exit_container(reply);
+        } else
+            r = sd_bus_message_skip(reply, "v");
+        if (r < 0 || (r = sd_bus_message_exit_container(reply)) < 0)
+            return r;
+    }
+    return r < 0 ? r : sd_bus_message_exit_container(reply);
+}
+
+static int read_record(sd_bus_message *reply, struct interval *ret)
+{
+    struct traffic *t = &ret->traffic;
+
+    return sd_bus_message_read(reply, "(tttttttt)", &ret->start_usec, &t->rx_bytes, &t->tx_bytes,
+                               &t->rx_packets, &t->tx_packets, &t->connections, &t->peak_rx_rate,
+                               &t->peak_tx_rate);
+}
+
+static const struct {
+    const char *name; /* on the bus */
+    const char *json;
+} loss_names[N_LOSSES] = {
+    {"StorageFailures", "storage_failures"},
+    {"LostCloses", "lost_closes"},
+    {"Unsettled", "unsettled"},
+    {"SkippedEvents", "skipped_events"},
+};
+
+static int read_losses(sd_bus_message *reply, struct service_status *status)
+{
+    const char *name;
+    uint64_t count;
+    int r;
+
+    if ((r = sd_bus_message_enter_container(reply, 'v', "a{st}")) < 0 ||
+        (r = sd_bus_message_enter_container(reply, 'a', "{st}")) < 0)
+        return r;
+    while ((r = sd_bus_message_read(reply, "{st}", &name, &count)) > 0)
+        for (size_t i = 0; i < N_LOSSES; i++)
+            if (strcmp(loss_names[i].name, name) == 0)
+                status->losses[i].count = count;
+    if (r < 0 || (r = sd_bus_message_exit_container(reply)) < 0)
+        return r;
+    return sd_bus_message_exit_container(reply);
+}
+
+static int read_status(sd_bus_message *reply, struct service_status *status)
+{
+    const struct {
+        const char *name;
+        char **value;
+    } strings[] = {
+        {"Version", &status->version},
+        {"Collector", &status->collector},
+        {"DataDirectory", &status->data_directory},
+        {"SocketPath", &status->socket_path},
+        {"TimeZone", &status->time_zone},
+    };
+    const char *name, *text;
+    int r;
+
+    r = sd_bus_message_enter_container(reply, 'a', "{sv}");
+    if (r < 0)
+        return r;
+    while ((r = sd_bus_message_enter_container(reply, 'e', "sv")) > 0) {
+        char **string = NULL;
+
+        if ((r = sd_bus_message_read(reply, "s", &name)) < 0)
+            return r;
+        for (size_t i = 0; i < ELEMENTSOF(strings); i++)
+            if (strcmp(strings[i].name, name) == 0)
+                string = strings[i].value;
+        if (string) {
+            r = sd_bus_message_read(reply, "v", "s", &text);
+            if (r >= 0 && !(*string = strdup(text)))
+                r = -ENOMEM;
+        } else if (strcmp(name, "StartTimestamp") == 0)
+            r = sd_bus_message_read(reply, "v", "t", &status->start_usec);
+        else if (strcmp(name, "RetentionDays") == 0)
+            r = sd_bus_message_read(reply, "v", "u", &status->retention_days);
+        else if (strcmp(name, "Health") == 0)
+            r = read_losses(reply, status);
+        else
+            r = sd_bus_message_skip(reply, "v");
+        if (r < 0 || (r = sd_bus_message_exit_container(reply)) < 0)
+            return r;
+    }
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < ELEMENTSOF(strings); i++)
+        if (!*strings[i].value && !(*strings[i].value = strdup("")))
+            return -ENOMEM;
+    return 0;
+}
+
+/* ---- the calls ---- */
+
+int monitor_client_status(struct monitor_client *client, struct service_status *ret,
+                          struct reason *reason)
+{
+    static const char tried[] = "read the status of portmond";
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+    _cleanup_service_status_ struct service_status status = {};
+    int r;
+
+    r = sd_bus_call_method(client->bus, client->destination, MONITOR_PATH,
+                           "org.freedesktop.DBus.Properties", "GetAll", &error, &reply, "s",
+                           MONITOR_INTERFACE);
+    if (r < 0)
+        return call_failed(reason, r, &error, tried);
+    for (size_t i = 0; i < N_LOSSES; i++)
+        status.losses[i].name = loss_names[i].json;
+    r = read_status(reply, &status);
+    if (r < 0)
+        return bad_reply(reason, r, tried);
+    *ret = status;
+    status = (struct service_status){};
+    return 0;
+}
+
+int monitor_client_list_ports(struct monitor_client *client, struct port_list *ret,
+                              struct reason *reason)
+{
+    static const char tried[] = "list the ports";
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    int r = call(client, reason, tried, "ListPorts", &reply, "");
+
+    if (r < 0)
+        return r;
+    r = read_port_list(reply, ret);
+    return r < 0 ? bad_reply(reason, r, tried) : 0;
+}
+
+int monitor_client_stats(struct monitor_client *client, uint16_t port, struct port_stats *ret,
+                         struct reason *reason)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    _cleanup_port_stats_ struct port_stats stats = {};
+    char tried[TRIED_SIZE];
+    int r;
+
+    tried_port(tried, "read the figures of port %u", port);
+    r = call(client, reason, tried, "GetStats", &reply, "q", port);
+    if (r < 0)
+        return r;
+    r = read_figures(reply, &stats, ROLE_SERVER);
+    if (r < 0)
+        return bad_reply(reason, r, tried);
+    *ret = stats;
+    stats = (struct port_stats){};
+    return 0;
+}
+
+int monitor_client_range(struct monitor_client *client, uint16_t port, enum role role,
+                         uint64_t from_usec, uint64_t until_usec, struct traffic *ret,
+                         struct reason *reason)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    struct interval record;
+    char tried[TRIED_SIZE];
+    int r;
+
+    tried_port(tried, "read the figures of port %u", port);
+    r = call(client, reason, tried, "GetRange", &reply, "qstt", port, role_to_string(role),
+             from_usec, until_usec);
+    if (r < 0)
+        return r;
+    r = read_record(reply, &record);
+    if (r <= 0)
+        return bad_reply(reason, r < 0 ? r : -EBADMSG, tried);
+    *ret = record.traffic;
+    return 0;
+}
+
+int monitor_client_history(struct monitor_client *client, uint16_t port, enum role role,
+                           uint64_t from_usec, uint64_t until_usec, const char *resolution,
+                           struct history *ret, struct reason *reason)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    _cleanup_history_ struct history history = {};
+    struct interval record;
+    char tried[TRIED_SIZE];
+    int r;
+
+    tried_port(tried, "read the history of port %u", port);
+    r = call(client, reason, tried, "GetHistory", &reply, "qstts", port, role_to_string(role),
+             from_usec, until_usec, resolution);
+    if (r < 0)
+        return r;
+    r = sd_bus_message_enter_container(reply, 'a', "(tttttttt)");
+    while (r >= 0 && (r = read_record(reply, &record)) > 0)
+        r = history_add(&history, record.start_usec, &record.traffic);
+    if (r < 0)
+        return bad_reply(reason, r, tried);
+    *ret = history;
+    history = (struct history){};
+    return 0;
+}
+
+int monitor_client_add_port(struct monitor_client *client, uint16_t port, const char *description,
+                            struct reason *reason)
+{
+    char tried[TRIED_SIZE];
+
+    return call(client, reason, tried_port(tried, "add port %u", port), "AddPort", NULL, "qs", port,
+                description);
+}
+
+int monitor_client_remove_port(struct monitor_client *client, uint16_t port, struct reason *reason)
+{
+    char tried[TRIED_SIZE];
+
+    return call(client, reason, tried_port(tried, "remove port %u", port), "RemovePort", NULL, "q",
+                port);
+}
+
+int monitor_client_describe_port(struct monitor_client *client, uint16_t port,
+                                 const char *description, struct reason *reason)
+{
+    char tried[TRIED_SIZE];
+
+    return call(client, reason, tried_port(tried, "describe port %u", port), "SetDescription", NULL,
+                "qs", port, description);
+}
+
+int monitor_client_flush(struct monitor_client *client, struct reason *reason)
+{
+    return call(client, reason, "flush the ledger", "Flush", NULL, "");
+}

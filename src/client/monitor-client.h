@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PORTMON_MONITOR_CLIENT_H
+#define PORTMON_MONITOR_CLIENT_H
+
+/*
+ * portmond as the client sees it: calls go in, plain structs come out. This is the only part of the
+ * client that knows sd-bus. Functions return 0 or a negative errno with a sentence in @reason:
+ * -ENOENT no such port, -EACCES not authorised, -ENOTCONN portmond is not there, and others.
+ */
+
+#include "shared/cleanup.h"
+#include "shared/history.h"
+#include "shared/reason.h"
+#include "shared/traffic.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct monitor_client;
+
+/** A watched port. */
+struct port_name {
+    uint16_t port;
+    char *description;
+};
+
+/** Watched ports by number. Empty when zeroed. */
+struct port_list {
+    struct port_name *ports;
+    size_t n;
+};
+
+void port_list_clear(struct port_list *list);
+#define _cleanup_port_list_ _cleanup_(port_list_clear)
+
+/** The live figures of a port in one role. */
+struct role_figures {
+    uint64_t rx_bytes; /* since the port was first watched */
+    uint64_t tx_bytes;
+    uint64_t rx_packets;
+    uint64_t tx_packets;
+    uint64_t connections; /* open now */
+    uint64_t connections_total;
+    uint64_t rx_rate; /* bytes per second */
+    uint64_t tx_rate;
+    uint64_t today_rx_bytes;
+    uint64_t today_tx_bytes;
+};
+
+struct port_stats {
+    uint16_t port;
+    char *description;
+    struct role_figures role[_ROLE_MAX];
+};
+
+void port_stats_clear(struct port_stats *stats);
+#define _cleanup_port_stats_ _cleanup_(port_stats_clear)
+
+/** A thing that was lost, and how often. */
+struct loss {
+    const char *name; /* as in JSON: "storage_failures" */
+    uint64_t count;
+};
+
+#define N_LOSSES 4
+
+struct service_status {
+    char *version;
+    char *collector;
+    char *data_directory;
+    char *socket_path;
+    char *time_zone; /* as TZ takes it; "" if it can't be told */
+    uint64_t start_usec;
+    uint32_t retention_days;
+    struct loss losses[N_LOSSES];
+};
+
+void service_status_clear(struct service_status *status);
+#define _cleanup_service_status_ _cleanup_(service_status_clear)
+
+/** Where portmond is. */
+struct monitor_target {
+    const char *socket_path; /* NULL: the system bus, and the default socket if it isn't there */
+    const char *host;        /* [USER@]HOST, by ssh; or NULL */
+};
+
+int monitor_client_open(struct monitor_client **ret, const struct monitor_target *target,
+                        struct reason *reason);
+struct monitor_client *monitor_client_free(struct monitor_client *client);
+DEFINE_CLEANUP(struct monitor_client, monitor_client_free)
+
+int monitor_client_status(struct monitor_client *client, struct service_status *ret,
+                          struct reason *reason);
+int monitor_client_list_ports(struct monitor_client *client, struct port_list *ret,
+                              struct reason *reason);
+int monitor_client_stats(struct monitor_client *client, uint16_t port, struct port_stats *ret,
+                         struct reason *reason);
+int monitor_client_range(struct monitor_client *client, uint16_t port, enum role role,
+                         uint64_t from_usec, uint64_t until_usec, struct traffic *ret,
+                         struct reason *reason);
+int monitor_client_history(struct monitor_client *client, uint16_t port, enum role role,
+                           uint64_t from_usec, uint64_t until_usec, const char *resolution,
+                           struct history *ret, struct reason *reason);
+
+int monitor_client_add_port(struct monitor_client *client, uint16_t port, const char *description,
+                            struct reason *reason);
+int monitor_client_remove_port(struct monitor_client *client, uint16_t port, struct reason *reason);
+int monitor_client_describe_port(struct monitor_client *client, uint16_t port,
+                                 const char *description, struct reason *reason);
+int monitor_client_flush(struct monitor_client *client, struct reason *reason);
+
+#endif

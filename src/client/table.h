@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PORTMON_TABLE_H
+#define PORTMON_TABLE_H
+
+/*
+ * Tables as systemd's tools print them: a line of titles, aligned columns, two spaces between.
+ * Widths are those of the terminal's columns, so any UTF-8 text aligns.
+ */
+
+#include "shared/cleanup.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+
+struct table;
+
+enum alignment {
+    ALIGN_LEFT,
+    ALIGN_RIGHT,
+};
+
+struct column {
+    const char *title;
+    enum alignment alignment;
+};
+
+/** @columns must live as long as the table. NULL without memory. */
+struct table *table_new(const struct column *columns, size_t n_columns);
+struct table *table_free(struct table *table);
+DEFINE_CLEANUP(struct table, table_free)
+
+/** Appends a cell, row by row. Returns 0 or -ENOMEM. */
+int table_add(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/** Prints the table; with @color, titles are underlined. */
+void table_print(const struct table *table, FILE *file, bool color);
+
+/** Terminal columns that a UTF-8 text takes. */
+size_t text_width(const char *text);
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+#include "client/verbs.h"
+
+int verb_flush(struct context *context)
+{
+    struct reason reason = {};
+    int r;
+
+    if ((r = context_connect(context, &reason)) < 0 ||
+        (r = monitor_client_flush(context->client, &reason)) < 0)
+        return report_failure(&reason, r);
+    return STATUS_DONE;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* list-ports, add-port, remove-port, describe-port */
+#include "client/json.h"
+#include "client/table.h"
+#include "client/verbs.h"
+#include "shared/parse.h"
+
+#include <errno.h>
+
+/** Reads the PORT that a verb begins with. */
+static int read_port(const struct context *context, uint16_t *ret)
+{
+    const char *text = context->arguments.parameters[0];
+
+    return parse_port(text, ret) < 0 ? usage_error("'%s' is not a port; use 1 to 65535", text) : 0;
+}
+
+int verb_list_ports(struct context *context)
+{
+    static const struct column columns[] = {{"PORT", ALIGN_RIGHT}, {"DESCRIPTION", ALIGN_LEFT}};
+    _cleanup_(json_freep) struct json_object *json = NULL;
+    _cleanup_(table_freep) struct table *table = NULL;
+    _cleanup_port_list_ struct port_list list = {};
+    struct reason reason = {};
+    int r;
+
+    if ((r = context_connect(context, &reason)) < 0 ||
+        (r = monitor_client_list_ports(context->client, &list, &reason)) < 0)
+        return report_failure(&reason, r);
+    if (context->arguments.json) {
+        json = json_ports(&list);
+        return json_print(json);
+    }
+    table = table_new(columns, ELEMENTSOF(columns));
+    r = table ? 0 : -ENOMEM;
+    for (size_t i = 0; r >= 0 && i < list.n; i++)
+        if ((r = table_add(table, "%u", list.ports[i].port)) >= 0)
+            r = table_add(table, "%s", list.ports[i].description);
+    if (r < 0)
+        return report_failure(&reason, r);
+    table_print(table, stdout, context_wants_color());
+    return STATUS_DONE;
+}
+
+int verb_add_port(struct context *context)
+{
+    const struct arguments *arguments = &context->arguments;
+    const char *description = arguments->n_parameters > 1 ? arguments->parameters[1] : "";
+    struct reason reason = {};
+    uint16_t port;
+    int r;
+
+    if ((r = read_port(context, &port)))
+        return r;
+    if ((r = context_connect(context, &reason)) < 0 ||
+        (r = monitor_client_add_port(context->client, port, description, &reason)) < 0)
+        return report_failure(&reason, r);
+    return STATUS_DONE;
+}
+
+int verb_remove_port(struct context *context)
+{
+    struct reason reason = {};
+    uint16_t port;
+    int r;
+
+    if ((r = read_port(context, &port)))
+        return r;
+    if ((r = context_connect(context, &reason)) < 0 ||
+        (r = monitor_client_remove_port(context->client, port, &reason)) < 0)
+        return report_failure(&reason, r);
+    return STATUS_DONE;
+}
+
+int verb_describe_port(struct context *context)
+{
+    struct reason reason = {};
+    uint16_t port;
+    int r;
+
+    if ((r = read_port(context, &port)))
+        return r;
+    if ((r = context_connect(context, &reason)) < 0 ||
+        (r = monitor_client_describe_port(context->client, port, context->arguments.parameters[1],
+                                          &reason)) < 0)
+        return report_failure(&reason, r);
+    return STATUS_DONE;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#include "client/json.h"
+#include "client/verbs.h"
+#include "shared/format.h"
+#include "shared/time-util.h"
+
+#include <inttypes.h>
+
+static void print_status(const struct service_status *status, const struct port_list *ports,
+                         uint64_t now)
+{
+    char start[FORMAT_SIZE], uptime[FORMAT_SIZE];
+    bool lost = false;
+
+    printf("   Version: %s\n", status->version);
+    printf("     Since: %s; %s ago\n", format_timestamp(start, status->start_usec, false),
+           format_duration(uptime, now - status->start_usec));
+    printf(" Collector: %s\n", status->collector);
+    printf("     Ports: %zu\n", ports->n);
+    printf("      Data: %s, 5-minute detail for %" PRIu32 " days\n", status->data_directory,
+           status->retention_days);
+    printf("    Socket: %s\n", status->socket_path);
+    for (size_t i = 0; i < N_LOSSES; i++)
+        if (status->losses[i].count) {
+            printf("%s%s %" PRIu64, lost ? ", " : "    Losses: ", status->losses[i].name,
+                   status->losses[i].count);
+            lost = true;
+        }
+    puts(lost ? "" : "    Losses: none");
+}
+
+int verb_status(struct context *context)
+{
+    _cleanup_(json_freep) struct json_object *json = NULL;
+    _cleanup_service_status_ struct service_status status = {};
+    _cleanup_port_list_ struct port_list ports = {};
+    uint64_t now = now_usec(CLOCK_REALTIME);
+    struct reason reason = {};
+    int r;
+
+    if ((r = context_connect(context, &reason)) < 0 ||
+        (r = monitor_client_status(context->client, &status, &reason)) < 0 ||
+        (r = monitor_client_list_ports(context->client, &ports, &reason)) < 0)
+        return report_failure(&reason, r);
+    if (context->arguments.json) {
+        json = json_status(&status, &ports, now);
+        return json_print(json);
+    }
+    print_status(&status, &ports, now);
+    return STATUS_DONE;
+}
