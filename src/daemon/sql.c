@@ -20,11 +20,9 @@ struct statement {
 
 static int error_from(int code)
 {
-    switch (code & 0xff) {
-    case SQLITE_OK:
-    case SQLITE_ROW:
-    case SQLITE_DONE:
+    if (code == SQLITE_OK || code == SQLITE_ROW || code == SQLITE_DONE)
         return 0;
+    switch (code & 0xff) {
     case SQLITE_FULL:
         return -ENOSPC;
     case SQLITE_READONLY:
@@ -56,12 +54,12 @@ int sql_open(const char *path, struct sql **ret)
 
     if (!sql)
         return -ENOMEM;
-    r = sqlite3_open_v2(path, &sql->db,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
-                            SQLITE_OPEN_EXRESCODE,
-                        NULL);
-    if (r != SQLITE_OK)
-        return error_from(r);
+    r = error_from(sqlite3_open_v2(path, &sql->db,
+                                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
+                                       SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+                                   NULL));
+    if (r < 0)
+        return r;
     sqlite3_busy_timeout(sql->db, BUSY_TIMEOUT_MSEC);
     *ret = TAKE_PTR(sql);
     return 0;
@@ -107,9 +105,10 @@ int statement_prepare(struct sql *sql, const char *text, struct statement **ret)
 
     if (!statement)
         return -ENOMEM;
-    r = sqlite3_prepare_v3(sql->db, text, -1, SQLITE_PREPARE_PERSISTENT, &statement->stmt, NULL);
-    if (r != SQLITE_OK)
-        return error_from(r);
+    r = error_from(
+        sqlite3_prepare_v3(sql->db, text, -1, SQLITE_PREPARE_PERSISTENT, &statement->stmt, NULL));
+    if (r < 0)
+        return r;
     *ret = TAKE_PTR(statement);
     return 0;
 }

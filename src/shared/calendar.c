@@ -224,20 +224,25 @@ static int64_t date_start_sec(struct date date)
     return start;
 }
 
+/** Moments before the epoch are none; it stands for them. */
+static uint64_t usec_from_sec(int64_t sec)
+{
+    return sec < 0 ? 0 : (uint64_t) sec * USEC_PER_SEC;
+}
+
 uint64_t date_start(struct date date)
 {
-    int64_t sec = date_start_sec(date);
-
-    return sec < 0 ? 0 : (uint64_t) sec * USEC_PER_SEC;
+    return usec_from_sec(date_start_sec(date));
 }
 
 struct date date_of(uint64_t usec)
 {
-    struct tm tm = local_time((int64_t) (usec / USEC_PER_SEC));
+    int64_t sec = (int64_t) (usec / USEC_PER_SEC);
+    struct tm tm = local_time(sec);
     struct date date = date_from_tm(&tm), next;
 
-    /* Only where clocks are set back across midnight can the day have begun already. */
-    if (tm.tm_hour >= 22) {
+    /* Where clocks were set back across midnight, the next day has begun already. */
+    if (local_time(sec - MAX_STEP_SEC).tm_gmtoff > tm.tm_gmtoff) {
         next = date_add_days(date, 1);
         if (date_start(next) <= usec)
             return next;
@@ -265,15 +270,35 @@ int resolution_from_string(const char *name)
     return -EINVAL;
 }
 
-/* Not every zone's hours begin with an hour of UTC. */
-static uint64_t hour_start(uint64_t usec)
+/* Clock hours. Not every zone's begin with an hour of UTC, and one in which the clock is changed by
+ * a part of an hour ends there. */
+
+/** The seconds since the clock showed a full hour, if it was not changed since. */
+static int64_t into_hour(int64_t sec)
 {
-    int64_t sec = (int64_t) (usec / USEC_PER_SEC);
     int64_t into = (sec + local_time(sec).tm_gmtoff) % SEC_PER_HOUR;
 
-    if (into < 0)
-        into += SEC_PER_HOUR;
-    return into > sec ? 0 : (uint64_t) (sec - into) * USEC_PER_SEC;
+    return into < 0 ? into + SEC_PER_HOUR : into;
+}
+
+/** Whether the clock is changed by a part of an hour in (@low, @high]. */
+static bool is_shifted(int64_t low, int64_t high)
+{
+    return (local_time(high).tm_gmtoff - local_time(low).tm_gmtoff) % SEC_PER_HOUR != 0;
+}
+
+static uint64_t hour_start(uint64_t usec)
+{
+    int64_t sec = (int64_t) (usec / USEC_PER_SEC), start = sec - into_hour(sec);
+
+    return usec_from_sec(is_shifted(start, sec) ? bisect_change(start, sec) : start);
+}
+
+static uint64_t hour_end(uint64_t usec)
+{
+    int64_t sec = (int64_t) (usec / USEC_PER_SEC), end = sec - into_hour(sec) + SEC_PER_HOUR;
+
+    return usec_from_sec(is_shifted(sec, end) ? bisect_change(sec, end) : end);
 }
 
 uint64_t period_start(enum resolution resolution, uint64_t usec)
@@ -294,7 +319,7 @@ uint64_t period_end(enum resolution resolution, uint64_t usec)
 {
     switch (resolution) {
     case RESOLUTION_HOUR:
-        return hour_start(usec) + SEC_PER_HOUR * USEC_PER_SEC;
+        return hour_end(usec);
     case RESOLUTION_DAY:
         return date_start(date_add_days(date_of(usec), 1));
     case RESOLUTION_MONTH:

@@ -17,9 +17,11 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
@@ -156,6 +158,26 @@ def sh(*command, check=True, **options):
     if check and done.returncode != 0:
         raise Failure(f"{' '.join(map(str, command))} failed: {done.stderr.strip()}")
     return done.stdout
+
+
+# ---- traffic ----
+
+
+def move(sender, receiver, amount):
+    """Moves so many bytes from one socket to another."""
+    thread = threading.Thread(target=sender.sendall, args=[bytes(amount)])
+    thread.start()
+    while amount:
+        amount -= len(receiver.recv(min(amount, 1 << 16)))
+    thread.join()
+
+
+def transfer(port, size=123457, answer=765433):
+    """One connection over loopback that carries `size` bytes to its server and `answer` back."""
+    with socket.create_server(("127.0.0.1", port)) as listener, \
+            socket.create_connection(("127.0.0.1", port)) as client, listener.accept()[0] as server:
+        move(client, server, size)
+        move(server, client, answer)
 
 
 # ---- the daemon and its client ----
