@@ -8,6 +8,7 @@
 
 #include <systemd/sd-bus.h>
 
+struct authorization;
 struct peers;
 
 struct bus {
@@ -15,7 +16,9 @@ struct bus {
     struct monitor *monitor;
     const struct service_info *info;
     sd_bus *system; /* NULL if there is none */
+    sd_event_source *reconnect;
     struct peers *peers;
+    struct authorization *authorizations; /* questions to polkit that wait */
 
     /* The message for which figures were last sampled, and those figures: see bus_stats(). */
     struct {
@@ -38,15 +41,7 @@ int bus_publish(struct bus *bus, sd_bus *connection);
 /** The interfaces, each in its own file. */
 int bus_publish_monitor(struct bus *bus, sd_bus *connection);
 int bus_publish_ports(struct bus *bus, sd_bus *connection);
-
-/** Runs @emit for every connection there is. */
-void bus_for_each(struct bus *bus, void (*emit)(sd_bus *connection, uint16_t port), uint16_t port);
-
-/** The signals of a port that is watched now, is about to go, or is called something else. */
-void bus_emit_port_added(sd_bus *connection, uint16_t port);
-void bus_emit_port_removed(sd_bus *connection, uint16_t port);
-void bus_emit_ports_changed(sd_bus *connection, uint16_t port);
-void bus_emit_description_changed(sd_bus *connection, uint16_t port);
+int bus_publish_log_control(struct bus *bus, sd_bus *connection);
 
 /**
  * Samples the counters unless that was done for the message that @connection handles now: one that
@@ -66,10 +61,15 @@ int bus_append_port_stats(struct bus *bus, sd_bus_message *reply, uint16_t port,
 int bus_set_error(struct bus *bus, sd_bus_error *error, int r, uint16_t port);
 
 /**
- * Whether the sender of @message may do @action. Returns 1 if so, or a negative errno with @error.
+ * Whether the sender of @message may do @action, a constant. Returns 1 if so, a negative errno with
+ * @error if not, and 0 if polkit has to be asked: the handler returns 1 then, and @message comes to
+ * it again with the answer. Until then anything may have changed, so it begins anew.
  */
 int bus_authorize(struct bus *bus, sd_bus_message *message, const char *action,
                   sd_bus_error *error);
+
+/** Gives up all questions. Their senders get no answer. */
+void bus_forget_authorizations(struct bus *bus);
 
 /* ---- peers ---- */
 

@@ -2,6 +2,7 @@
 /* org.portmon.Monitor1. dbus/org.portmon.Monitor1.xml documents each member. */
 #include "daemon/bus-internal.h"
 #include "shared/bus-names.h"
+#include "shared/parse.h"
 #include "shared/time-util.h"
 
 #include <arpa/inet.h>
@@ -31,10 +32,9 @@ static int read_description(sd_bus_message *message, const char **ret, sd_bus_er
     if (strlen(*ret) > MAX_DESCRIPTION_BYTES)
         return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS,
                                  "The description is longer than %d bytes", MAX_DESCRIPTION_BYTES);
-    for (const char *c = *ret; *c; c++)
-        if ((unsigned char) *c < ' ' || *c == 0x7f)
-            return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
-                                    "The description has control characters");
+    if (!is_one_line(*ret))
+        return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
+                                "The description has control characters");
     return 0;
 }
 
@@ -82,7 +82,7 @@ static int method_add_port(sd_bus_message *message, void *userdata, sd_bus_error
     r = monitor_add(bus->monitor, port, description);
     if (r < 0)
         return bus_set_error(bus, error, r, port);
-    bus_for_each(bus, bus_emit_port_added, port);
+    bus_announce_port(bus, port);
     return sd_bus_reply_method_return(message, "o", bus_port_path(path, port));
 }
 
@@ -101,9 +101,9 @@ static int method_remove_port(sd_bus_message *message, void *userdata, sd_bus_er
     r = monitor_prepare_removal(bus->monitor, port);
     if (r < 0)
         return bus_set_error(bus, error, r, port);
-    bus_for_each(bus, bus_emit_port_removed, port);
+    bus_announce_removal(bus, port);
     monitor_remove(bus->monitor, port);
-    bus_for_each(bus, bus_emit_ports_changed, port);
+    bus_announce_removed(bus);
     return sd_bus_reply_method_return(message, NULL);
 }
 
@@ -126,7 +126,7 @@ static int method_set_description(sd_bus_message *message, void *userdata, sd_bu
     r = monitor_describe(bus->monitor, port, description);
     if (r < 0)
         return bus_set_error(bus, error, r, port);
-    bus_for_each(bus, bus_emit_description_changed, port);
+    bus_announce_description(bus, port);
     return sd_bus_reply_method_return(message, NULL);
 }
 
@@ -401,29 +401,4 @@ int bus_publish_monitor(struct bus *bus, sd_bus *connection)
 {
     return sd_bus_add_object_vtable(connection, NULL, MONITOR_PATH, MONITOR_INTERFACE,
                                     monitor_vtable, bus);
-}
-
-/* ---- signals ---- */
-
-void bus_emit_ports_changed(sd_bus *connection, uint16_t port)
-{
-    sd_bus_emit_properties_changed(connection, MONITOR_PATH, MONITOR_INTERFACE, "Ports", NULL);
-}
-
-void bus_emit_port_added(sd_bus *connection, uint16_t port)
-{
-    char path[PORT_PATH_SIZE];
-
-    sd_bus_emit_object_added(connection, bus_port_path(path, port));
-    sd_bus_emit_signal(connection, MONITOR_PATH, MONITOR_INTERFACE, "PortAdded", "qo", port, path);
-    bus_emit_ports_changed(connection, port);
-}
-
-void bus_emit_port_removed(sd_bus *connection, uint16_t port)
-{
-    char path[PORT_PATH_SIZE];
-
-    sd_bus_emit_object_removed(connection, bus_port_path(path, port));
-    sd_bus_emit_signal(connection, MONITOR_PATH, MONITOR_INTERFACE, "PortRemoved", "qo", port,
-                       path);
 }

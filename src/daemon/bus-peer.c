@@ -59,17 +59,25 @@ static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error
     return 1;
 }
 
-/** Programs made for a bus greet it first; and here is where a peer that never reads is noticed. */
+/** Cuts a peer off that does not read what it is sent. It goes when the event loop sees that. */
+static bool cut_off_if_stuck(struct peer *peer)
+{
+    uint64_t queued = 0;
+
+    if (sd_bus_get_n_queued_write(peer->connection, &queued) < 0 || queued <= MAX_QUEUED_MESSAGES)
+        return false;
+    log_debug("A peer of user %u does not read its answers: cut off", peer->uid);
+    shutdown(sd_bus_get_fd(peer->connection), SHUT_RDWR);
+    return true;
+}
+
+/** Programs that were made for a bus greet it first. */
 static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
     struct peer *peer = userdata;
-    uint64_t queued = 0;
 
-    if (sd_bus_get_n_queued_write(peer->connection, &queued) >= 0 && queued > MAX_QUEUED_MESSAGES) {
-        log_debug("A peer of user %u does not read its answers: cut off", peer->uid);
-        shutdown(sd_bus_get_fd(peer->connection), SHUT_RDWR);
+    if (cut_off_if_stuck(peer))
         return 1;
-    }
     if (sd_bus_message_is_method_call(message, "org.freedesktop.DBus", "Hello") > 0)
         return sd_bus_reply_method_return(message, "s", ":1.0");
     return 0;
@@ -201,5 +209,6 @@ void peers_for_each(struct peers *peers, void (*emit)(sd_bus *connection, uint16
                     uint16_t port)
 {
     for (struct peer *peer = peers->first; peer; peer = peer->next)
-        emit(peer->connection, port);
+        if (!cut_off_if_stuck(peer))
+            emit(peer->connection, port);
 }

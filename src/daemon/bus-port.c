@@ -62,6 +62,8 @@ int bus_append_port_stats(struct bus *bus, sd_bus_message *reply, uint16_t port,
         (r = sd_bus_message_append(reply, "{sv}", "Port", "q", port)) < 0 ||
         (r = sd_bus_message_append(reply, "{sv}", "Description", "s",
                                    monitor_description(bus->monitor, port))) < 0 ||
+        (r = sd_bus_message_append(reply, "{sv}", "CycleDay", "u",
+                                   (uint32_t) monitor_cycle_day(bus->monitor, port))) < 0 ||
         (r = append_figures(reply, &stats[ROLE_SERVER])) < 0 ||
         (r = sd_bus_message_open_container(reply, 'e', "sv")) < 0 ||
         (r = sd_bus_message_append(reply, "s", "Client")) < 0 ||
@@ -103,6 +105,16 @@ static int get_description(sd_bus *connection, const char *path, const char *int
                                  monitor_description(bus->monitor, port_of_path(bus, path)));
 }
 
+static int get_cycle_day(sd_bus *connection, const char *path, const char *interface,
+                         const char *property, sd_bus_message *reply, void *userdata,
+                         sd_bus_error *error)
+{
+    struct bus *bus = userdata;
+    uint32_t day = (uint32_t) monitor_cycle_day(bus->monitor, port_of_path(bus, path));
+
+    return sd_bus_message_append(reply, "u", day);
+}
+
 static int get_figure(sd_bus *connection, const char *path, const char *interface,
                       const char *property, sd_bus_message *reply, void *userdata,
                       sd_bus_error *error)
@@ -137,6 +149,7 @@ static const sd_bus_vtable port_vtable[] = {
     SD_BUS_VTABLE_START(0),
     SD_BUS_PROPERTY("Port", "q", get_port, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("Description", "s", get_description, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+    SD_BUS_PROPERTY("CycleDay", "u", get_cycle_day, 0, 0),
     FIGURE("RxBytes"),
     FIGURE("TxBytes"),
     FIGURE("RxPackets"),
@@ -196,12 +209,4 @@ int bus_publish_ports(struct bus *bus, sd_bus *connection)
     if (r < 0)
         return r;
     return sd_bus_add_node_enumerator(connection, NULL, PORT_PATH_PREFIX, list_ports, bus);
-}
-
-void bus_emit_description_changed(sd_bus *connection, uint16_t port)
-{
-    char path[PORT_PATH_SIZE];
-
-    sd_bus_emit_properties_changed(connection, bus_port_path(path, port), PORT_INTERFACE,
-                                   "Description", NULL);
 }

@@ -5,8 +5,13 @@
 #include "shared/bus-names.h"
 #include "shared/log.h"
 
+#include "shared/time-util.h"
+
 #include <errno.h>
 #include <stdio.h>
+
+/* How soon we are back on a bus that was restarted. */
+#define RECONNECT_INTERVAL_USEC USEC_PER_SEC
 
 const char *bus_port_path(char buffer[static PORT_PATH_SIZE], uint16_t port)
 {
@@ -32,7 +37,9 @@ struct bus *bus_free(struct bus *bus)
 {
     if (!bus)
         return NULL;
+    bus_forget_authorizations(bus);
     peers_free(bus->peers);
+    sd_event_source_disable_unref(bus->reconnect);
     sd_bus_flush_close_unref(bus->system);
     sd_event_unref(bus->event);
     free(bus);
@@ -45,9 +52,46 @@ int bus_publish(struct bus *bus, sd_bus *connection)
 
     if ((r = sd_bus_add_object_manager(connection, NULL, MONITOR_PATH)) < 0 ||
         (r = bus_publish_monitor(bus, connection)) < 0 ||
-        (r = bus_publish_ports(bus, connection)) < 0)
+        (r = bus_publish_ports(bus, connection)) < 0 ||
+        (r = bus_publish_log_control(bus, connection)) < 0)
         return r;
     return 0;
+}
+
+/* ---- the system bus ---- */
+
+static int schedule_reconnect(struct bus *bus);
+
+static int on_reconnect(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct bus *bus = userdata;
+    struct reason why = {};
+
+    bus->reconnect = sd_event_source_unref(bus->reconnect);
+    if (bus_serve_system(bus, &why) >= 0)
+        log_info("On the system bus again");
+    else {
+        log_debug("%s", why.text);
+        schedule_reconnect(bus);
+    }
+    return 0;
+}
+
+static int schedule_reconnect(struct bus *bus)
+{
+    return sd_event_add_time_relative(bus->event, &bus->reconnect, CLOCK_MONOTONIC,
+                                      RECONNECT_INTERVAL_USEC, 0, on_reconnect, bus);
+}
+
+static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+    struct bus *bus = userdata;
+
+    log_warning("The system bus went away; serving on the socket until it is back");
+    bus_forget_authorizations(bus);
+    sd_bus_close_unref(bus->system);
+    bus->system = NULL;
+    return schedule_reconnect(bus);
 }
 
 int bus_serve_system(struct bus *bus, struct reason *reason)
@@ -59,6 +103,9 @@ int bus_serve_system(struct bus *bus, struct reason *reason)
     if (r < 0)
         return fail_errno(reason, -ENOENT, "No system bus");
     if ((r = bus_publish(bus, connection)) < 0 ||
+        (r = sd_bus_match_signal(connection, NULL, "org.freedesktop.DBus.Local",
+                                 "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
+                                 "Disconnected", on_disconnected, bus)) < 0 ||
         (r = sd_bus_attach_event(connection, bus->event, SD_EVENT_PRIORITY_NORMAL)) < 0)
         return fail_errno(reason, r, "Cannot serve on the system bus");
     r = sd_bus_request_name(connection, MONITOR_BUS_NAME, 0);
@@ -78,13 +125,81 @@ int bus_serve_peers(struct bus *bus, int fd)
     return peers_new(&bus->peers, bus, fd);
 }
 
-void bus_for_each(struct bus *bus, void (*emit)(sd_bus *connection, uint16_t port), uint16_t port)
+/* ---- signals ---- */
+
+/** Runs @emit for every connection there is. */
+static void for_each(struct bus *bus, void (*emit)(sd_bus *connection, uint16_t port),
+                     uint16_t port)
 {
     if (bus->system)
         emit(bus->system, port);
     if (bus->peers)
         peers_for_each(bus->peers, emit, port);
 }
+
+static void emit_ports_changed(sd_bus *connection, uint16_t port)
+{
+    sd_bus_emit_properties_changed(connection, MONITOR_PATH, MONITOR_INTERFACE, "Ports", NULL);
+}
+
+static void emit_port_added(sd_bus *connection, uint16_t port)
+{
+    char path[PORT_PATH_SIZE];
+
+    sd_bus_emit_object_added(connection, bus_port_path(path, port));
+    sd_bus_emit_signal(connection, MONITOR_PATH, MONITOR_INTERFACE, "PortAdded", "qo", port, path);
+    emit_ports_changed(connection, port);
+}
+
+static void emit_port_removed(sd_bus *connection, uint16_t port)
+{
+    char path[PORT_PATH_SIZE];
+
+    sd_bus_emit_object_removed(connection, bus_port_path(path, port));
+    sd_bus_emit_signal(connection, MONITOR_PATH, MONITOR_INTERFACE, "PortRemoved", "qo", port,
+                       path);
+}
+
+static void emit_description_changed(sd_bus *connection, uint16_t port)
+{
+    char path[PORT_PATH_SIZE];
+
+    sd_bus_emit_properties_changed(connection, bus_port_path(path, port), PORT_INTERFACE,
+                                   "Description", NULL);
+}
+
+static void emit_retention_changed(sd_bus *connection, uint16_t port)
+{
+    sd_bus_emit_properties_changed(connection, MONITOR_PATH, MONITOR_INTERFACE, "RetentionDays",
+                                   NULL);
+}
+
+void bus_announce_port(struct bus *bus, uint16_t port)
+{
+    for_each(bus, emit_port_added, port);
+}
+
+void bus_announce_removal(struct bus *bus, uint16_t port)
+{
+    for_each(bus, emit_port_removed, port);
+}
+
+void bus_announce_removed(struct bus *bus)
+{
+    for_each(bus, emit_ports_changed, 0);
+}
+
+void bus_announce_description(struct bus *bus, uint16_t port)
+{
+    for_each(bus, emit_description_changed, port);
+}
+
+void bus_announce_retention(struct bus *bus)
+{
+    for_each(bus, emit_retention_changed, 0);
+}
+
+/* ---- figures ---- */
 
 int bus_refresh(struct bus *bus, sd_bus *connection, sd_bus_error *error)
 {
@@ -141,23 +256,4 @@ int bus_set_error(struct bus *bus, sd_bus_error *error, int r, uint16_t port)
         return sd_bus_error_setf(error, ERROR_LEDGER, "The ledger failed: %s",
                                  monitor_ledger_message(bus->monitor));
     }
-}
-
-int bus_authorize(struct bus *bus, sd_bus_message *message, const char *action, sd_bus_error *error)
-{
-    _cleanup_(sd_bus_creds_unrefp) sd_bus_creds *creds = NULL;
-    uid_t uid;
-    int r;
-
-    r = sd_bus_query_sender_creds(message, SD_BUS_CREDS_EUID, &creds);
-    if (r < 0)
-        return r;
-    r = sd_bus_creds_get_euid(creds, &uid);
-    if (r < 0)
-        return r;
-    if (uid == 0 || uid == geteuid())
-        return 1;
-    log_debug("User %u may not do %s", uid, action);
-    return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED, "Only root may do this (%s)",
-                             action);
 }

@@ -32,12 +32,23 @@ struct bus *bus_free(struct bus *bus);
 DEFINE_CLEANUP(struct bus, bus_free)
 
 /**
- * Serves on the system bus. Returns 0, or a negative errno with @reason: -ENOENT if there is no
- * system bus, -EACCES if its policy does not let us have the name, -EEXIST if somebody else has it.
+ * Serves on the system bus, and comes back to it when it is restarted. Returns 0, or a negative
+ * errno with @reason: -ENOENT if there is no system bus, -EACCES if its policy does not let us have
+ * the name, -EEXIST if somebody else has it.
  */
 int bus_serve_system(struct bus *bus, struct reason *reason);
 
 /** Serves peers that connect to the listening socket @fd, which becomes the bus's to close. */
 int bus_serve_peers(struct bus *bus, int fd);
+
+/**
+ * Tell everybody what changed: a port that is watched now; one that is about to go, and then that
+ * it is gone; what a port is called; a setting of the service.
+ */
+void bus_announce_port(struct bus *bus, uint16_t port);
+void bus_announce_removal(struct bus *bus, uint16_t port);
+void bus_announce_removed(struct bus *bus);
+void bus_announce_description(struct bus *bus, uint16_t port);
+void bus_announce_retention(struct bus *bus);
 
 #endif

@@ -24,8 +24,7 @@ struct config *config_free(struct config *config)
 {
     if (!config)
         return NULL;
-    for (size_t i = 0; i < config->n_ports; i++)
-        free(config->ports[i].description);
+    config_clear_ports(config);
     free(config->ports);
     free(config->data_directory);
     free(config->socket_path);
@@ -33,22 +32,46 @@ struct config *config_free(struct config *config)
     return NULL;
 }
 
-int config_add_port(struct config *config, uint16_t port, const char *description)
+int config_add_port(struct config *config, uint16_t port, const char *description, int cycle_day)
 {
+    uint64_t bit = UINT64_C(1) << port % 64, *word = &config->has_port[port / 64];
     _cleanup_free_ char *copy = NULL;
     struct config_port *ports;
+    size_t size;
 
-    for (size_t i = 0; i < config->n_ports; i++)
-        if (config->ports[i].port == port)
-            return 0;
-    copy = strdup(description);
-    ports = reallocarray(config->ports, config->n_ports + 1, sizeof(*ports));
-    if (ports)
+    if (*word & bit)
+        return 0;
+    if (config->n_ports == config->size_ports) {
+        size = config->size_ports * 2 ?: 16;
+        ports = reallocarray(config->ports, size, sizeof(*ports));
+        if (!ports)
+            return -ENOMEM;
         config->ports = ports;
-    if (!copy || !ports)
+        config->size_ports = size;
+    }
+    copy = strdup(description);
+    if (!copy)
         return -ENOMEM;
-    ports[config->n_ports++] = (struct config_port){port, TAKE_PTR(copy)};
+    config->ports[config->n_ports++] = (struct config_port){
+        .port = port,
+        .description = TAKE_PTR(copy),
+        .cycle_day = cycle_day,
+    };
+    *word |= bit;
     return 1;
+}
+
+void config_clear_ports(struct config *config)
+{
+    for (size_t i = 0; i < config->n_ports; i++)
+        free(config->ports[i].description);
+    config->n_ports = 0;
+    memset(config->has_port, 0, sizeof(config->has_port));
+}
+
+bool config_has_port(const struct config *config, uint16_t port)
+{
+    return config->has_port[port / 64] >> port % 64 & 1;
 }
 
 int config_set_string(char **setting, const char *value)

@@ -21,7 +21,7 @@
 
 enum query {
     PORTS,
-    KNOWS,
+    GET_PORT,
     SAVE_PORT,
     FORGET_PORT,
     GET_SOURCE,
@@ -52,7 +52,7 @@ enum query {
 
 static const char *const query_texts[_QUERY_MAX] = {
     [PORTS] = "SELECT port, added, description FROM port ORDER BY port",
-    [KNOWS] = "SELECT 1 FROM port WHERE port = ?",
+    [GET_PORT] = "SELECT port, added, description FROM port WHERE port = ?",
     [SAVE_PORT] = "INSERT INTO port (port, description, added, first_watched_usec)"
                   " VALUES (?, ?, ?, ?) ON CONFLICT (port) DO UPDATE SET"
                   " description = excluded.description, added = max(added, excluded.added)",
@@ -170,11 +170,31 @@ const char *ledger_message(struct ledger *ledger)
 
 /* ---- ports ---- */
 
+void ledger_port_clear(struct ledger_port *port)
+{
+    free(port->description);
+    *port = (struct ledger_port){};
+}
+
 void ledger_ports_free(struct ledger_port *ports, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        free(ports[i].description);
+        ledger_port_clear(&ports[i]);
     free(ports);
+}
+
+static int read_port(struct statement *query, struct ledger_port *ret)
+{
+    char *description = strdup(statement_text(query, 2) ?: "");
+
+    if (!description)
+        return -ENOMEM;
+    *ret = (struct ledger_port){
+        .port = (uint16_t) statement_number(query, 0),
+        .added = statement_number(query, 1),
+        .description = description,
+    };
+    return 0;
 }
 
 int ledger_ports(struct ledger *ledger, struct ledger_port **ret, size_t *ret_n)
@@ -195,15 +215,9 @@ int ledger_ports(struct ledger *ledger, struct ledger_port **ret, size_t *ret_n)
             }
             ports = more;
         }
-        ports[n] = (struct ledger_port){
-            .port = (uint16_t) statement_number(query, 0),
-            .added = statement_number(query, 1),
-            .description = strdup(statement_text(query, 2) ?: ""),
-        };
-        if (!ports[n++].description) {
-            r = -ENOMEM;
-            break;
-        }
+        r = read_port(query, &ports[n]);
+        if (r >= 0)
+            n++;
     }
     if (r < 0) {
         statement_reset(query);
@@ -215,16 +229,16 @@ int ledger_ports(struct ledger *ledger, struct ledger_port **ret, size_t *ret_n)
     return 0;
 }
 
-int ledger_knows(struct ledger *ledger, uint16_t port)
+int ledger_get_port(struct ledger *ledger, uint16_t port, struct ledger_port *ret)
 {
-    struct statement *query = ledger->queries[KNOWS];
-    int r = statement_bind(query, "u", port);
+    struct statement *query = ledger->queries[GET_PORT];
+    int r;
 
-    if (r < 0)
+    if ((r = statement_bind(query, "u", port)) < 0 || (r = statement_step(query)) <= 0)
         return r;
-    r = statement_step(query);
+    r = read_port(query, ret);
     statement_reset(query);
-    return r;
+    return r < 0 ? r : 1;
 }
 
 int ledger_save_port(struct ledger *ledger, uint16_t port, const char *description, bool added,

@@ -47,9 +47,13 @@ const char *ledger_message(struct ledger *ledger);
 /** All ports there ever were, by number. *@ret is to be freed by ledger_ports_free(). */
 int ledger_ports(struct ledger *ledger, struct ledger_port **ret, size_t *ret_n);
 void ledger_ports_free(struct ledger_port *ports, size_t n);
+void ledger_port_clear(struct ledger_port *port);
 
-/** Whether a port was ever watched: 1 or 0, or a negative errno. */
-int ledger_knows(struct ledger *ledger, uint16_t port);
+/**
+ * What is known of one port. Returns 1, 0 if it was never watched, or a negative errno.
+ * @ret->description is the caller's to free.
+ */
+int ledger_get_port(struct ledger *ledger, uint16_t port, struct ledger_port *ret);
 
 /** Writes a port down. One that was added stays so. */
 int ledger_save_port(struct ledger *ledger, uint16_t port, const char *description, bool added,

@@ -5,13 +5,16 @@
 #include "daemon/listener.h"
 #include "daemon/monitor.h"
 #include "daemon/privileges.h"
+#include "shared/format.h"
 #include "shared/log.h"
 #include "shared/time-util.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/capability.h>
 #include <malloc.h>
 #include <signal.h>
+#include <string.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
@@ -23,7 +26,11 @@ struct manager {
     sd_event_source *second;
     struct monitor *monitor;
     struct bus *bus;
+    struct config *config;
+    config_source source;
+    void *source_userdata;
     struct service_info info;
+    bool owns_socket;      /* we made it, so we remove it */
     uint64_t flushed_usec; /* CLOCK_BOOTTIME */
     bool counting_fails;
 };
@@ -34,7 +41,10 @@ static void manager_done(struct manager *manager)
     manager->monitor = monitor_free(manager->monitor);
     manager->second = sd_event_source_disable_unref(manager->second);
     manager->event = sd_event_unref(manager->event);
+    manager->config = config_free(manager->config);
 }
+
+/* ---- every second ---- */
 
 /** Arms the timer for the next whole second of the wall clock, which may be set at any time. */
 static int arm_second(struct manager *manager)
@@ -44,6 +54,30 @@ static int arm_second(struct manager *manager)
 
     r = sd_event_source_set_time(manager->second, now_usec(CLOCK_MONOTONIC) + left);
     return r < 0 ? r : sd_event_source_set_enabled(manager->second, SD_EVENT_ONESHOT);
+}
+
+/** What `systemctl status` shows. */
+static void notify_status(struct manager *manager)
+{
+    uint64_t ports = 0, connections = 0, rx_rate = 0, tx_rate = 0;
+    char rx[FORMAT_SIZE], tx[FORMAT_SIZE];
+    struct live_figures live;
+
+    for (uint16_t port = 0; (port = monitor_next(manager->monitor, port));) {
+        ports++;
+        for (enum role role = 0; role < _ROLE_MAX; role++)
+            if (monitor_live(manager->monitor, port, role, &live) >= 0) {
+                connections += live.connections;
+                rx_rate += live.rx_rate;
+                tx_rate += live.tx_rate;
+            }
+    }
+    sd_notifyf(false,
+               "STATUS=Watching %" PRIu64 " ports by %s, %" PRIu64
+               " connections open, receiving %s, sending %s%s",
+               ports, monitor_collector(manager->monitor), connections,
+               format_rate(rx, rx_rate, UNITS_IEC), format_rate(tx, tx_rate, UNITS_IEC),
+               monitor_ledger_fails(manager->monitor) ? "; the ledger can't be written" : "");
 }
 
 static int on_second(sd_event_source *source, uint64_t usec, void *userdata)
@@ -60,15 +94,110 @@ static int on_second(sd_event_source *source, uint64_t usec, void *userdata)
     if (now - manager->flushed_usec >= FLUSH_INTERVAL_SEC * USEC_PER_SEC) {
         manager->flushed_usec = now;
         monitor_flush(manager->monitor); /* it has logged why it failed, and tries again */
+        notify_status(manager);
     }
+    /* Only a loop that turns, counts and comes back from the disk feeds the watchdog. A full disk
+     * does not starve it: killing us would mend nothing. */
+    if (!manager->counting_fails)
+        sd_notify(false, "WATCHDOG=1");
     return arm_second(manager);
 }
 
-static int on_stop_signal(sd_event_source *source, const struct signalfd_siginfo *info,
-                          void *userdata)
+/* ---- reload ---- */
+
+static void remove_unnamed_ports(struct manager *manager, const struct config *config)
 {
-    sd_notify(false, "STOPPING=1");
-    log_debug("Got signal %s", sigabbrev_np((int) info->ssi_signo));
+    for (uint16_t port = 0; (port = monitor_next(manager->monitor, port));) {
+        if (config_has_port(config, port) || !monitor_is_configured(manager->monitor, port) ||
+            !monitor_unconfigure(manager->monitor, port))
+            continue;
+        if (monitor_prepare_removal(manager->monitor, port) < 0) {
+            log_error("Cannot stop watching port %u: %s", port,
+                      monitor_ledger_message(manager->monitor));
+            continue;
+        }
+        bus_announce_removal(manager->bus, port);
+        monitor_remove(manager->monitor, port);
+        bus_announce_removed(manager->bus);
+    }
+}
+
+static void watch_named_ports(struct manager *manager, const struct config *config)
+{
+    for (size_t i = 0; i < config->n_ports; i++) {
+        const struct config_port *port = &config->ports[i];
+        int r = monitor_configure(manager->monitor, port->port, port->description, port->cycle_day);
+
+        if (r < 0)
+            log_error("Cannot watch port %u: %s", port->port, strerrordesc_np(-r));
+        else if (r > 0) {
+            log_port_event(LOG_INFO, MESSAGE_PORT_ADDED, port->port, "Watching port %u",
+                           port->port);
+            bus_announce_port(manager->bus, port->port);
+        } else
+            bus_announce_description(manager->bus, port->port);
+    }
+    if (monitor_adopt(manager->monitor) < 0)
+        log_error("Cannot count the connections that are open");
+}
+
+static void warn_if_changed(const char *setting, const char *old, const char *new)
+{
+    if (strcmp(old, new) != 0)
+        log_warning("%s changes from %s to %s with the next restart", setting, old, new);
+}
+
+/** Makes a new configuration the running one, but for what is fixed until a restart. */
+static void apply(struct manager *manager, struct config *config)
+{
+    struct config *old = manager->config;
+
+    warn_if_changed("data_dir", old->data_directory, config->data_directory);
+    warn_if_changed("socket", old->socket_path, config->socket_path);
+    if (config->log_level != old->log_level) {
+        log_info("log_level is %s now", log_level_to_string(config->log_level));
+        log_set_level(config->log_level);
+    }
+    if (config->retention_days != old->retention_days) {
+        log_info("retention_days is %u now", config->retention_days);
+        manager->info.retention_days = config->retention_days;
+        bus_announce_retention(manager->bus);
+    }
+    remove_unnamed_ports(manager, config);
+    watch_named_ports(manager, config);
+
+    /* What does not change yet stays what it is. */
+    char *data_directory = TAKE_PTR(config->data_directory);
+    char *socket_path = TAKE_PTR(config->socket_path);
+    config->data_directory = TAKE_PTR(old->data_directory);
+    config->socket_path = TAKE_PTR(old->socket_path);
+    old->data_directory = data_directory;
+    old->socket_path = socket_path;
+    config_free(old);
+    manager->config = config;
+}
+
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+    struct manager *manager = userdata;
+    struct config *config = NULL;
+
+    sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, now_usec(CLOCK_MONOTONIC));
+    if (manager->source(manager->source_userdata, &config) < 0)
+        log_error("The configuration is not valid; the running one stays");
+    else {
+        apply(manager, config);
+        log_info("The configuration was read again");
+    }
+    sd_notify(false, "READY=1");
+    return 0;
+}
+
+/* ---- beginning and end ---- */
+
+static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+    sd_notify(false, "STOPPING=1\nSTATUS=Writing the ledger");
     return sd_event_exit(sd_event_source_get_event(source), 0);
 }
 
@@ -80,30 +209,33 @@ static int start_events(struct manager *manager)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
     sigprocmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     if ((r = sd_event_default(&manager->event)) < 0 ||
-        (r = sd_event_add_signal(manager->event, NULL, SIGTERM, on_stop_signal, NULL)) < 0 ||
-        (r = sd_event_add_signal(manager->event, NULL, SIGINT, on_stop_signal, NULL)) < 0 ||
+        (r = sd_event_add_signal(manager->event, NULL, SIGTERM, on_stop, NULL)) < 0 ||
+        (r = sd_event_add_signal(manager->event, NULL, SIGINT, on_stop, NULL)) < 0 ||
+        (r = sd_event_add_signal(manager->event, NULL, SIGHUP, on_reload, manager)) < 0 ||
         (r = sd_event_add_time(manager->event, &manager->second, CLOCK_MONOTONIC, 0, 1, on_second,
                                manager)) < 0)
         return r;
     return arm_second(manager);
 }
 
-static int start_monitor(struct manager *manager, const struct config *config,
-                         struct reason *reason)
+static int start_monitor(struct manager *manager, struct reason *reason)
 {
+    const struct config *config = manager->config;
     int r;
 
     r = monitor_new(&manager->monitor, config->data_directory, reason);
     if (r < 0)
         return r;
     for (size_t i = 0; i < config->n_ports; i++) {
-        r = monitor_configure(manager->monitor, config->ports[i].port,
-                              config->ports[i].description);
+        const struct config_port *port = &config->ports[i];
+
+        r = monitor_configure(manager->monitor, port->port, port->description, port->cycle_day);
         if (r < 0)
-            return fail_errno(reason, r, "Cannot watch port %u", config->ports[i].port);
+            return fail_errno(reason, r, "Cannot watch port %u", port->port);
     }
     return monitor_start(manager->monitor, reason);
 }
@@ -125,59 +257,85 @@ static void drop_privileges(struct manager *manager)
         log_warning("Cannot give up capabilities: %s", strerrordesc_np(-r));
 }
 
-static int start_buses(struct manager *manager, const struct config *config, struct reason *reason)
+/** The socket that systemd made for us, or one of our own. */
+static int get_listener(struct manager *manager, struct reason *reason)
 {
+    int n = sd_listen_fds(true);
+
+    for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n; fd++)
+        if (sd_is_socket_unix(fd, SOCK_STREAM, true, NULL, 0) > 0)
+            return fd;
+    manager->owns_socket = true;
+    return listener_open(manager->config->socket_path, reason);
+}
+
+static int start_buses(struct manager *manager, struct reason *reason)
+{
+    const char *path = manager->config->socket_path;
     struct reason why = {};
     int r, fd;
 
     r = bus_new(&manager->bus, manager->event, manager->monitor, &manager->info);
     if (r < 0)
         return r;
-    fd = listener_open(config->socket_path, reason);
+    fd = get_listener(manager, reason);
     if (fd < 0)
         return fd;
     r = bus_serve_peers(manager->bus, fd);
     if (r < 0)
-        return fail_errno(reason, r, "Cannot serve on %s", config->socket_path);
+        return fail_errno(reason, r, "Cannot serve on %s", path);
     r = bus_serve_system(manager->bus, &why);
     if (r < 0)
         log_write(r == -ENOENT ? LOG_INFO : LOG_WARNING, NULL, "%s; serving on %s only", why.text,
-                  config->socket_path);
+                  path);
     return 0;
 }
 
-int manager_run(const struct config *config, struct reason *reason)
+static void say_hello(struct manager *manager)
 {
-    _cleanup_(manager_done) struct manager manager = {};
-    size_t n_ports = 0;
+    size_t n = 0;
+
+    for (uint16_t port = 0; (port = monitor_next(manager->monitor, port));)
+        n++;
+    log_event(LOG_INFO, MESSAGE_START,
+              "portmond " PORTMON_VERSION " watches %zu port%s by %s, history in %s", n,
+              n == 1 ? "" : "s", monitor_collector(manager->monitor),
+              manager->config->data_directory);
+    notify_status(manager);
+    sd_notify(false, "READY=1");
+}
+
+int manager_run(struct config *config, config_source source, void *userdata, struct reason *reason)
+{
+    _cleanup_(manager_done) struct manager manager = {
+        .config = config,
+        .source = source,
+        .source_userdata = userdata,
+        .info =
+            {
+                .data_directory = config->data_directory,
+                .socket_path = config->socket_path,
+                .retention_days = config->retention_days,
+                .start_usec = now_usec(CLOCK_REALTIME),
+            },
+        .flushed_usec = now_usec(CLOCK_BOOTTIME),
+    };
     int r;
 
-    manager.info = (struct service_info){
-        .data_directory = config->data_directory,
-        .socket_path = config->socket_path,
-        .retention_days = config->retention_days,
-        .start_usec = now_usec(CLOCK_REALTIME),
-    };
-    manager.flushed_usec = now_usec(CLOCK_BOOTTIME);
     r = start_events(&manager);
     if (r < 0)
         return fail_errno(reason, r, "Cannot set up the event loop");
-    if ((r = start_monitor(&manager, config, reason)) < 0 ||
-        (r = start_buses(&manager, config, reason)) < 0)
+    if ((r = start_monitor(&manager, reason)) < 0 || (r = start_buses(&manager, reason)) < 0)
         return r;
     drop_privileges(&manager);
     malloc_trim(0); /* loading the programs took megabytes that are not needed again */
 
-    for (uint16_t port = 0; (port = monitor_next(manager.monitor, port));)
-        n_ports++;
-    log_event(LOG_INFO, MESSAGE_START,
-              "portmond " PORTMON_VERSION " watches %zu port%s by %s, history in %s", n_ports,
-              n_ports == 1 ? "" : "s", monitor_collector(manager.monitor), config->data_directory);
-    sd_notify(false, "READY=1");
+    say_hello(&manager);
     r = sd_event_loop(manager.event);
     if (r < 0)
         return fail_errno(reason, r, "The event loop failed");
-    unlink(config->socket_path);
+    if (manager.owns_socket)
+        unlink(manager.config->socket_path);
     log_event(LOG_INFO, MESSAGE_STOP, "portmond stops");
     return 0;
 }

@@ -13,7 +13,9 @@
 
 struct watched_port {
     char *description;
-    bool configured;
+    int cycle_day;   /* 0 if none */
+    bool configured; /* the configuration names it */
+    bool added;      /* somebody added it over the bus */
 };
 
 struct monitor {
@@ -35,13 +37,12 @@ static struct watched_port *watched_port_free(struct watched_port *port)
     return NULL;
 }
 
-static struct watched_port *watched_port_new(const char *description, bool configured)
+static struct watched_port *watched_port_new(const char *description)
 {
     struct watched_port *port = calloc(1, sizeof(*port));
 
     if (!port)
         return NULL;
-    port->configured = configured;
     port->description = strdup(description);
     return port->description ? port : watched_port_free(port);
 }
@@ -170,8 +171,7 @@ int monitor_flush(struct monitor *monitor)
 /* ---- ports ---- */
 
 /** Watches a port that is not watched. Open connections are left to probe_adopt(). */
-static int begin_port(struct monitor *monitor, uint16_t port, const char *description,
-                      bool configured)
+static int begin_port(struct monitor *monitor, uint16_t port, const char *description)
 {
     struct port_counters now = {.port = port};
     struct watched_port *watched;
@@ -181,7 +181,7 @@ static int begin_port(struct monitor *monitor, uint16_t port, const char *descri
         (r = probe_read(monitor->probe, &now, 1)) < 0 ||
         (r = collector_add(monitor->collector, &now, &now)) < 0)
         return r;
-    watched = watched_port_new(description, configured);
+    watched = watched_port_new(description);
     if (!watched) {
         collector_remove(monitor->collector, port);
         return -ENOMEM;
@@ -212,6 +212,11 @@ const char *monitor_description(const struct monitor *monitor, uint16_t port)
     return monitor->ports[port]->description;
 }
 
+int monitor_cycle_day(const struct monitor *monitor, uint16_t port)
+{
+    return monitor->ports[port]->cycle_day;
+}
+
 bool monitor_is_configured(const struct monitor *monitor, uint16_t port)
 {
     return monitor->ports[port]->configured;
@@ -227,7 +232,7 @@ int monitor_add(struct monitor *monitor, uint16_t port, const char *description)
     r = probe_walk(monitor->probe, 0);
     if (r < 0)
         return r;
-    r = begin_port(monitor, port, description, false);
+    r = begin_port(monitor, port, description);
     if (r < 0)
         return r;
     if ((r = probe_adopt(monitor->probe)) < 0 ||
@@ -236,6 +241,7 @@ int monitor_add(struct monitor *monitor, uint16_t port, const char *description)
         end_port(monitor, port);
         return r;
     }
+    monitor->ports[port]->added = true;
     log_port_event(LOG_INFO, MESSAGE_PORT_ADDED, port, "Watching port %u", port);
     return 0;
 }
@@ -315,34 +321,6 @@ struct monitor *monitor_free(struct monitor *monitor)
     return NULL;
 }
 
-int monitor_configure(struct monitor *monitor, uint16_t port, const char *description)
-{
-    return monitor->ports[port] ? 0 : begin_port(monitor, port, description, true);
-}
-
-/** Watches the ports that were added, and writes down those that the configuration names. */
-static int begin_ledger_ports(struct monitor *monitor)
-{
-    struct ledger_port *known = NULL;
-    size_t n = 0;
-    int r;
-
-    r = ledger_ports(monitor->ledger, &known, &n);
-    for (size_t i = 0; r >= 0 && i < n; i++) {
-        struct watched_port *watched = monitor->ports[known[i].port];
-
-        if (!watched && known[i].added)
-            r = begin_port(monitor, known[i].port, known[i].description, false);
-        /* A description of the configuration wins; else the last one that was given stays. */
-        else if (watched && !*watched->description) {
-            free(watched->description);
-            watched->description = TAKE_PTR(known[i].description);
-        }
-    }
-    ledger_ports_free(known, n);
-    return r;
-}
-
 static int save_configured_ports(struct monitor *monitor)
 {
     uint64_t now = now_usec(CLOCK_REALTIME);
@@ -361,6 +339,78 @@ static int save_configured_ports(struct monitor *monitor)
     return r;
 }
 
+/** Replaces a description unless there is none. */
+static int replace_description(struct watched_port *watched, const char *description)
+{
+    char *copy;
+
+    if (!*description)
+        return 0;
+    copy = strdup(description);
+    if (!copy)
+        return -ENOMEM;
+    free(watched->description);
+    watched->description = copy;
+    return 0;
+}
+
+int monitor_configure(struct monitor *monitor, uint16_t port, const char *description,
+                      int cycle_day)
+{
+    _cleanup_(ledger_port_clear) struct ledger_port past = {};
+    bool is_new = !monitor->ports[port];
+    int r;
+
+    if (is_new) {
+        /* Where the configuration has no description, the last one that was given stays. */
+        r = *description ? 0 : ledger_get_port(monitor->ledger, port, &past);
+        if (r >= 0)
+            r = begin_port(monitor, port, past.description ?: description);
+    } else
+        r = replace_description(monitor->ports[port], description);
+    if (r < 0)
+        return r;
+    monitor->ports[port]->configured = true;
+    monitor->ports[port]->cycle_day = cycle_day;
+    return is_new;
+}
+
+bool monitor_unconfigure(struct monitor *monitor, uint16_t port)
+{
+    monitor->ports[port]->configured = false;
+    monitor->ports[port]->cycle_day = 0;
+    return !monitor->ports[port]->added;
+}
+
+int monitor_adopt(struct monitor *monitor)
+{
+    int r = save_configured_ports(monitor);
+
+    return r < 0 ? r : probe_adopt(monitor->probe);
+}
+
+/** Watches the ports that were added over the bus, and learns which of the others were. */
+static int begin_added_ports(struct monitor *monitor)
+{
+    struct ledger_port *known = NULL;
+    size_t n = 0;
+    int r;
+
+    r = ledger_ports(monitor->ledger, &known, &n);
+    for (size_t i = 0; r >= 0 && i < n; i++) {
+        uint16_t port = known[i].port;
+
+        if (!known[i].added)
+            continue;
+        if (!monitor->ports[port])
+            r = begin_port(monitor, port, known[i].description);
+        if (r >= 0)
+            monitor->ports[port]->added = true;
+    }
+    ledger_ports_free(known, n);
+    return r;
+}
+
 int monitor_start(struct monitor *monitor, struct reason *reason)
 {
     sd_id128_t boot_id;
@@ -370,7 +420,7 @@ int monitor_start(struct monitor *monitor, struct reason *reason)
     if (r < 0)
         return fail_errno(reason, r, "Cannot read the boot id");
     if ((r = ledger_set_source(monitor->ledger, boot_id, probe_epoch(monitor->probe))) < 0 ||
-        (r = begin_ledger_ports(monitor)) < 0 || (r = save_configured_ports(monitor)) < 0)
+        (r = begin_added_ports(monitor)) < 0 || (r = save_configured_ports(monitor)) < 0)
         return fail(reason, r, "Cannot use the ledger: %s", ledger_message(monitor->ledger));
     if ((r = probe_adopt(monitor->probe)) < 0 || (r = sample(monitor)) < 0)
         return fail_errno(reason, r, "Cannot count with the BPF programs");
@@ -403,9 +453,13 @@ int monitor_history(struct monitor *monitor, uint16_t port, enum role role, uint
         until_usec = LAST_MOMENT_USEC;
     if (from_usec >= until_usec)
         return -ERANGE;
-    r = monitor->ports[port] ? 1 : ledger_knows(monitor->ledger, port);
-    if (r <= 0)
-        return r < 0 ? r : -ENOENT;
+    if (!monitor->ports[port]) {
+        _cleanup_(ledger_port_clear) struct ledger_port past = {};
+
+        r = ledger_get_port(monitor->ledger, port, &past);
+        if (r <= 0)
+            return r < 0 ? r : -ENOENT;
+    }
     r = ledger_history(monitor->ledger, port, role, from_usec, until_usec, resolution, history);
     if (r < 0)
         return r;
@@ -422,6 +476,11 @@ int monitor_range(struct monitor *monitor, uint16_t port, enum role role, uint64
         return r;
     history_sum(&history, ret);
     return 0;
+}
+
+int monitor_live(struct monitor *monitor, uint16_t port, enum role role, struct live_figures *ret)
+{
+    return collector_live(monitor->collector, port, role, ret);
 }
 
 int monitor_stats(struct monitor *monitor, uint16_t port, struct role_stats ret[_ROLE_MAX])
@@ -467,6 +526,11 @@ const char *monitor_collector(const struct monitor *monitor)
 bool monitor_works_unprivileged(struct monitor *monitor)
 {
     return probe_works_unprivileged(monitor->probe);
+}
+
+bool monitor_ledger_fails(const struct monitor *monitor)
+{
+    return monitor->ledger_fails;
 }
 
 const char *monitor_ledger_message(struct monitor *monitor)

@@ -38,10 +38,23 @@ int monitor_new(struct monitor **ret, const char *data_directory, struct reason 
 struct monitor *monitor_free(struct monitor *monitor);
 DEFINE_CLEANUP(struct monitor, monitor_free)
 
-/** Names a port of the configuration, before monitor_start(). Naming it twice does nothing. */
-int monitor_configure(struct monitor *monitor, uint16_t port, const char *description);
+/**
+ * Watches a port that the configuration names, or learns what it says about one that is watched.
+ * Returns 1 if it was not watched before; follow that up with monitor_start() or monitor_adopt().
+ */
+int monitor_configure(struct monitor *monitor, uint16_t port, const char *description,
+                      int cycle_day);
 
-/** Watches the ports of the configuration and those that were added, and begins to count. */
+/**
+ * The configuration does not name a port any more. Returns whether it should be removed: whether
+ * nobody added it over the bus.
+ */
+bool monitor_unconfigure(struct monitor *monitor, uint16_t port);
+
+/** Counts the open connections of ports that were configured after the start. */
+int monitor_adopt(struct monitor *monitor);
+
+/** Watches the ports that were added over the bus, too, and begins to count. */
 int monitor_start(struct monitor *monitor, struct reason *reason);
 
 /* ---- ports ---- */
@@ -53,6 +66,9 @@ uint16_t monitor_next(const struct monitor *monitor, uint16_t port);
 
 /** Of a watched port; "" if it has none. */
 const char *monitor_description(const struct monitor *monitor, uint16_t port);
+
+/** The day of the month on which the billing cycle of a watched port begins, or 0. */
+int monitor_cycle_day(const struct monitor *monitor, uint16_t port);
 
 /** Whether the configuration names a watched port, so that it comes back after a removal. */
 bool monitor_is_configured(const struct monitor *monitor, uint16_t port);
@@ -82,6 +98,9 @@ int monitor_flush(struct monitor *monitor);
 /** Takes a sample, so that the functions below tell the latest. */
 int monitor_refresh(struct monitor *monitor);
 
+/** What is going on at a port: the cheapest of these. */
+int monitor_live(struct monitor *monitor, uint16_t port, enum role role, struct live_figures *ret);
+
 int monitor_stats(struct monitor *monitor, uint16_t port, struct role_stats ret[_ROLE_MAX]);
 
 /** The sum of [from_usec, until_usec). */
@@ -102,6 +121,9 @@ const char *monitor_collector(const struct monitor *monitor);
 
 /** Whether everything works after the last capability is gone. */
 bool monitor_works_unprivileged(struct monitor *monitor);
+
+/** Whether what is counted can't be written at present. */
+bool monitor_ledger_fails(const struct monitor *monitor);
 
 /** What the ledger said about the last error. */
 const char *monitor_ledger_message(struct monitor *monitor);

@@ -204,13 +204,11 @@ static int64_t bisect_change(int64_t low, int64_t high)
 static int64_t date_start_sec(struct date date)
 {
     int64_t utc = date_to_utc(date), start, change;
-    long offset = local_time(utc).tm_gmtoff;
-    struct tm tm;
+    long offset = local_time(utc - MAX_OFFSET_SEC - MAX_STEP_SEC).tm_gmtoff;
 
-    /* Nearly always: midnight exists and no clock was changed near it. */
+    /* Nearly always: midnight exists and no clock was changed in the days before it. */
     start = utc - offset;
-    tm = local_time(start);
-    if (tm.tm_gmtoff == offset && local_time(start - MAX_STEP_SEC).tm_gmtoff == offset)
+    if (local_time(start).tm_gmtoff == offset)
         return start;
 
     start = bisect_start(utc - MAX_OFFSET_SEC, utc + MAX_OFFSET_SEC, date);

@@ -19,12 +19,9 @@ static struct {
     int level;
 } log_state = {.level = LOG_INFO};
 
-static const struct {
-    const char *name;
-    int level;
-} level_names[] = {
-    {"debug", LOG_DEBUG},   {"info", LOG_INFO},       {"warn", LOG_WARNING}, {"error", LOG_ERR},
-    {"notice", LOG_NOTICE}, {"warning", LOG_WARNING}, {"err", LOG_ERR},
+static const char *const level_names[] = {
+    [LOG_EMERG] = "emerg",     [LOG_ALERT] = "alert",   [LOG_CRIT] = "crit", [LOG_ERR] = "err",
+    [LOG_WARNING] = "warning", [LOG_NOTICE] = "notice", [LOG_INFO] = "info", [LOG_DEBUG] = "debug",
 };
 
 /** Whether standard error is the journal's stream, as JOURNAL_STREAM=device:inode tells. */
@@ -53,20 +50,29 @@ int log_level(void)
     return log_state.level;
 }
 
+bool log_to_journal(void)
+{
+    return log_state.to_journal;
+}
+
+void log_set_to_journal(bool to_journal)
+{
+    log_state.to_journal = to_journal;
+}
+
 int log_level_from_string(const char *name)
 {
-    for (size_t i = 0; i < ELEMENTSOF(level_names); i++)
-        if (strcmp(level_names[i].name, name) == 0)
-            return level_names[i].level;
-    return -EINVAL;
+    for (int level = 0; level < (int) ELEMENTSOF(level_names); level++)
+        if (strcmp(level_names[level], name) == 0)
+            return level;
+    if (strcmp(name, "warn") == 0)
+        return LOG_WARNING;
+    return strcmp(name, "error") == 0 ? LOG_ERR : -EINVAL;
 }
 
 const char *log_level_to_string(int level)
 {
-    for (size_t i = 0; i < ELEMENTSOF(level_names); i++)
-        if (level_names[i].level == level)
-            return level_names[i].name;
-    return level < LOG_ERR ? "error" : "info";
+    return level_names[level];
 }
 
 static void write_journal(int level, const struct log_fields *fields, const char *message)

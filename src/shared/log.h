@@ -32,12 +32,19 @@ struct log_fields {
 /** Chooses the journal if standard error is connected to it. Call it once, first. */
 void log_open(void);
 
+/** Whether lines go to the journal rather than to standard error. */
+bool log_to_journal(void);
+void log_set_to_journal(bool to_journal);
+
 /** Lines with a priority above @level (LOG_ERR … LOG_DEBUG) are dropped. */
 void log_set_level(int level);
 int log_level(void);
 
-/** "debug", "info", "warn", "error" (or "warning", "err") to LOG_*; or -EINVAL. */
+/** Takes our names (debug, info, warn, error) and syslog's, emerg to debug. Returns LOG_* or
+ * -EINVAL. */
 int log_level_from_string(const char *name);
+
+/** LOG_* by syslog's names. */
 const char *log_level_to_string(int level);
 
 /** Writes a line. errno stays as it was. */

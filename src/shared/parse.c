@@ -33,3 +33,11 @@ int parse_port(const char *text, uint16_t *ret)
     *ret = (uint16_t) number;
     return 0;
 }
+
+bool is_one_line(const char *text)
+{
+    for (const char *c = text; *c; c++)
+        if ((unsigned char) *c < ' ' || *c == 0x7f)
+            return false;
+    return true;
+}

@@ -2,6 +2,7 @@
 #ifndef PORTMON_PARSE_H
 #define PORTMON_PARSE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /**
@@ -12,5 +13,8 @@ int parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret);
 
 /** Reads a TCP port, 1..65535. Returns 0, -EINVAL or -ERANGE. */
 int parse_port(const char *text, uint16_t *ret);
+
+/** Whether a text has no control characters, so that it can stand in a table or a log line. */
+bool is_one_line(const char *text);
 
 #endif

@@ -186,9 +186,9 @@ def transfer(port, size=123457, answer=765433):
 class Daemon:
     """A portmond with a data directory and a socket of its own. Use it with `with`."""
 
-    def __init__(self, *ports, options=(), directory=None, environment=None):
+    def __init__(self, *ports, options=(), config="/dev/null", directory=None, environment=None):
         self.ports = ports
-        self.options = list(options)
+        self.options = ["--config", config, *options]
         self.environment = environment
         self._made = directory is None
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="portmon-test-"))
