@@ -77,7 +77,7 @@ const char *log_level_to_string(int level)
 
 static void write_journal(int level, const struct log_fields *fields, const char *message)
 {
-    char text[1100], priority[16], id[16 + SD_ID128_STRING_MAX], port[24];
+    char text[1100], priority[16], id[64], port[24];
     struct iovec iov[4];
     int n = 0;
 
@@ -85,9 +85,8 @@ static void write_journal(int level, const struct log_fields *fields, const char
     iov[n++] = (struct iovec){text, strlen(text)};
     snprintf(priority, sizeof(priority), "PRIORITY=%d", level);
     iov[n++] = (struct iovec){priority, strlen(priority)};
-    if (fields && !sd_id128_is_null(fields->message_id)) {
-        snprintf(id, sizeof(id), "MESSAGE_ID=" SD_ID128_FORMAT_STR,
-                 SD_ID128_FORMAT_VAL(fields->message_id));
+    if (fields && fields->message_id) {
+        snprintf(id, sizeof(id), "MESSAGE_ID=%s", fields->message_id);
         iov[n++] = (struct iovec){id, strlen(id)};
     }
     if (fields && fields->port) {

@@ -10,23 +10,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <syslog.h>
-#include <systemd/sd-id128.h>
 
-/* What happened, for `journalctl MESSAGE_ID=…` and the message catalogue. */
-#define MESSAGE_START SD_ID128_MAKE(5b, 0d, 3f, 7c, 9e, 2a, 4c, 51, 8a, 6e, 41, d0, 77, 3c, b9, 02)
-#define MESSAGE_STOP  SD_ID128_MAKE(b1, 7e, 94, 2d, 60, c8, 4f, 3a, 95, 1d, ee, 27, 08, f4, 6a, 93)
-#define MESSAGE_PORT_ADDED \
-    SD_ID128_MAKE(2f, c6, 58, 0e, d3, 91, 4b, 7e, a2, 44, 9c, 15, bb, 60, 7d, 38)
-#define MESSAGE_PORT_REMOVED \
-    SD_ID128_MAKE(e9, 04, a7, 1b, 35, fd, 4d, 62, b8, 0c, 72, 9e, 46, d1, 5f, a4)
-#define MESSAGE_LEDGER_FAILURE \
-    SD_ID128_MAKE(7d, 33, c1, f8, 0a, 54, 41, 97, 86, eb, a9, 62, 1f, de, 04, b5)
-#define MESSAGE_GAP SD_ID128_MAKE(c4, 8a, 26, 5f, b0, 7e, 45, 1d, 93, f2, 68, 3d, a1, 0b, 97, e6)
+/* What happened, for `journalctl MESSAGE_ID=…`; units/portmon.catalog explains each. */
+#define MESSAGE_START          "5656c8f4fa9a4c9f8657d931dfaec7a4"
+#define MESSAGE_STOP           "eb6af31a38d74c0b894b455a30c8c7a3"
+#define MESSAGE_PORT_ADDED     "bb39571010b64cd2967bc2fe4b63e9a2"
+#define MESSAGE_PORT_REMOVED   "4955b729214047a2b707507c1e0a138e"
+#define MESSAGE_LEDGER_FAILURE "8e76031cfea5483db9b6df76c6e51a14"
+#define MESSAGE_GAP            "45f2ea5e5e3548039a56399b910e8168"
 
 /** Fields of a line. Zero members are left out. */
 struct log_fields {
-    sd_id128_t message_id;
-    uint16_t port; /* PORTMON_PORT */
+    const char *message_id; /* MESSAGE_* */
+    uint16_t port;          /* PORTMON_PORT */
 };
 
 /** Chooses the journal if standard error is connected to it. Call it once, first. */
