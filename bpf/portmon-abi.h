@@ -55,11 +55,11 @@ struct portmon_watch {
 
 /** What the daemon tells the programs. Written by the daemon only. */
 struct portmon_control {
-    __u32 walk;       /* number of the walk that runs or ran last */
-    __u32 list_port;  /* port whose connections `list` writes, 0 for all */
-    __u64 tick_nsec;  /* CLOCK_BOOTTIME of the last whole-second walk: per-connection rates */
-    __u8 epoch[16];   /* random, made with the maps: tells these counters from any others */
-    __u8 program[16]; /* identifies the programs that were attached last */
+    __u32 walk;      /* number of the walk that runs or ran last */
+    __u16 list_port; /* port whose connections `list` writes, 0 for all */
+    __u16 recover;   /* what scans find opened unseen: it counts from its beginning */
+    __u64 tick_nsec; /* CLOCK_BOOTTIME of the last whole-second walk: per-connection rates */
+    __u8 epoch[16];  /* random, made with the maps: tells these counters from any others */
 };
 
 /** What can go wrong in the kernel, counted. Written by the programs only. */
@@ -136,7 +136,7 @@ struct portmon_owner {
 PORTMON_ASSERT_SIZE(portmon_counters, 64);
 PORTMON_ASSERT_SIZE(portmon_page, 1024);
 PORTMON_ASSERT_SIZE(portmon_watch, 65536);
-PORTMON_ASSERT_SIZE(portmon_control, 48);
+PORTMON_ASSERT_SIZE(portmon_control, 32);
 PORTMON_ASSERT_SIZE(portmon_health, 48);
 PORTMON_ASSERT_SIZE(portmon_socket, 96);
 PORTMON_ASSERT_SIZE(portmon_connection, 104);

@@ -431,6 +431,7 @@ static __always_inline bool adopt(const struct sock *sk, struct tcp_sock *tp)
     bool accepted = stream_accepted(tp);
     __u16 port = accepted ? sk->__sk_common.skc_num : bpf_ntohs(sk->__sk_common.skc_dport);
     __u8 role = accepted ? PORTMON_ROLE_SERVER : PORTMON_ROLE_CLIENT;
+    struct portmon_control *order = ONLY(control);
     struct portmon_counters *counters;
     struct portmon_socket *account;
 
@@ -446,7 +447,7 @@ static __always_inline bool adopt(const struct sock *sk, struct tcp_sock *tp)
     default:
         return false;
     }
-    if (!is_watched(port) || (!accepted && stream_stays_home(sk)))
+    if (!order || !is_watched(port) || (!accepted && stream_stays_home(sk)))
         return false;
     counters = counters_of(port, role);
     if (!counters)
@@ -457,6 +458,11 @@ static __always_inline bool adopt(const struct sock *sk, struct tcp_sock *tp)
     if (!claim(account))
         return true;
 
+    if (order->recover) {
+        publish(account, port, role, accepted ? 0 : PORTMON_SOCKET_SYN);
+        ADD(counters->opened, 1);
+        return true;
+    }
     /* The SYN is in the baseline as it will be in later readings: it cancels out. */
     account->rx_baseline = account->tick_rx = stream_received(sk, tp);
     account->tx_baseline = account->tick_tx = stream_sent(tp, state, false);

@@ -15,8 +15,9 @@
 #define DRIFT_WINDOW_TICKS 10
 
 struct account {
-    struct counters reading; /* the highest values seen, all of them ingested */
-    struct counters tick;    /* the same at the last tick */
+    struct counters reading;   /* the highest values seen, all of them ingested */
+    struct counters tick;      /* the same at the last tick */
+    struct counters committed; /* the same at the last commit */
     struct live_figures live;
     struct interval *pending;
     size_t n_pending;
@@ -75,6 +76,7 @@ int collector_add(struct collector *collector, const struct port_counters *count
     account->port = counted->port;
     for (enum role role = 0; role < _ROLE_MAX; role++) {
         account->role[role].reading = counted->role[role];
+        account->role[role].committed = counted->role[role];
         account->role[role].tick = now->role[role];
         account->role[role].live.connections = now->role[role].live;
         account->role[role].drift = UINT64_MAX;
@@ -296,6 +298,41 @@ void collector_reading(const struct collector *collector, uint16_t port, struct 
 void collector_committed(struct collector *collector)
 {
     for (uint16_t port = 0; (port = collector_next(collector, port));)
+        for (enum role role = 0; role < _ROLE_MAX; role++) {
+            struct account *account = &collector->ports[port]->role[role];
+
+            account->n_pending = 0;
+            account->committed = account->reading;
+        }
+}
+
+void collector_committed_reading(const struct collector *collector, uint16_t port,
+                                 struct port_counters *ret)
+{
+    ret->port = port;
+    for (enum role role = 0; role < _ROLE_MAX; role++)
+        ret->role[role] = collector->ports[port]->role[role].committed;
+}
+
+/** Dates an account's pending intervals anew. Two that fall on one become one. */
+static void shift(struct account *account, int64_t shift_usec)
+{
+    size_t n = account->n_pending;
+
+    account->n_pending = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct interval interval = account->pending[i];
+
+        /* There is room: intervals only get fewer. */
+        traffic_add(
+            &pending_interval(account, interval.start_usec + (uint64_t) shift_usec)->traffic,
+            &interval.traffic);
+    }
+}
+
+void collector_shift(struct collector *collector, int64_t shift_usec)
+{
+    for (uint16_t port = 0; (port = collector_next(collector, port));)
         for (enum role role = 0; role < _ROLE_MAX; role++)
-            collector->ports[port]->role[role].n_pending = 0;
+            shift(&collector->ports[port]->role[role], shift_usec);
 }

@@ -84,4 +84,11 @@ void collector_reading(const struct collector *collector, uint16_t port, struct 
 /** Everything that is pending is in the ledger now. */
 void collector_committed(struct collector *collector);
 
+/** The reading of the last commit: what the ledger contains. */
+void collector_committed_reading(const struct collector *collector, uint16_t port,
+                                 struct port_counters *ret);
+
+/** The clock that dated what is pending was wrong by so much. */
+void collector_shift(struct collector *collector, int64_t shift_usec);
+
 #endif

@@ -73,6 +73,10 @@ static const char *const migrations[] = {
     "until_usec INTEGER NOT NULL,"
     "reason TEXT NOT NULL"
     ") STRICT;",
+
+    /* Whether the last daemon stopped in order, and from when on there is 5-minute detail. */
+    "ALTER TABLE source ADD COLUMN stopped INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE source ADD COLUMN detail_from_usec INTEGER NOT NULL DEFAULT 0;",
 };
 
 static int migrate(struct sql *sql, size_t version)
@@ -91,6 +95,24 @@ static int migrate(struct sql *sql, size_t version)
     return 0;
 }
 
+/** Copies a ledger aside before it is changed for good. An older copy of that version is replaced.
+ */
+static int back_up(struct sql *sql, const char *path, int64_t version, struct reason *reason)
+{
+    _cleanup_free_ char *copy = NULL;
+    int r;
+
+    if (asprintf(&copy, "%s.schema-%" PRIi64, path, version) < 0)
+        return -ENOMEM;
+    unlink(copy);
+    r = sql_copy(sql, copy);
+    if (r < 0)
+        return fail(reason, r, "Cannot copy %s to %s before it is brought up to date: %s", path,
+                    copy, sql_message(sql));
+    log_notice("Bringing %s up to date; as it was it is kept in %s", path, copy);
+    return 0;
+}
+
 int ledger_schema_prepare(struct sql *sql, const char *path, struct reason *reason)
 {
     const int64_t newest = ELEMENTSOF(migrations);
@@ -103,7 +125,7 @@ int ledger_schema_prepare(struct sql *sql, const char *path, struct reason *reas
         (r = sql_get_number(sql, "SELECT count(*) FROM sqlite_schema", &objects)) < 0)
         return fail(reason, r, "Cannot read %s: %s", path, sql_message(sql));
     if (application != APPLICATION_ID && objects > 0)
-        return fail(reason, -EBADMSG,
+        return fail(reason, -EMEDIUMTYPE,
                     "%s is a database, but not one of portmon's; move it away or choose another "
                     "data directory",
                     path);
@@ -120,6 +142,11 @@ int ledger_schema_prepare(struct sql *sql, const char *path, struct reason *reas
         if ((r = sql_run(sql, "PRAGMA auto_vacuum = INCREMENTAL")) < 0 ||
             (r = sql_run(sql, pragma)) < 0)
             return fail(reason, r, "Cannot write to %s: %s", path, sql_message(sql));
+    }
+    if (version > 0 && version < newest) {
+        r = back_up(sql, path, version, reason);
+        if (r < 0)
+            return r;
     }
     for (; version < newest; version++) {
         log_debug("Bringing %s from schema %" PRIi64 " to %" PRIi64, path, version, version + 1);

@@ -4,15 +4,17 @@
 
 /*
  * The history on disk: traffic by 5 minutes, by day and in all, per port and role; which ports were
- * added; and up to where the kernel's counters are contained in it. All of a flush is one
- * transaction, so the last two never disagree.
+ * added; when figures may be wrong; and up to where the kernel's counters are contained in it. All
+ * of a flush is one transaction, so the last and the first never disagree.
  *
- * Functions return 0 or a negative errno as in sql.h; ledger_message() says more.
+ * Functions return 0 or a negative errno as in sql.h; ledger_message() says more. Those that change
+ * something may stand alone or between ledger_begin() and ledger_commit().
  */
 
 #include "daemon/counters.h"
 #include "shared/calendar.h"
 #include "shared/cleanup.h"
+#include "shared/gap.h"
 #include "shared/history.h"
 #include "shared/reason.h"
 
@@ -29,11 +31,22 @@ struct ledger_port {
     char *description;
 };
 
+/** The counters that the ledger was last written from. */
+struct ledger_source {
+    sd_id128_t boot_id;
+    sd_id128_t epoch;
+    bool stopped;            /* in order: everything was written */
+    uint64_t committed_usec; /* when; 0 if never */
+};
+
 /**
- * Opens the ledger in a directory, both made if need be, and locks it against other daemons.
- * Returns 0 or a negative errno with @reason: -EWOULDBLOCK if another daemon has it.
+ * Opens the ledger in a directory, both made if need be, and locks it against other daemons. A
+ * damaged one is kept aside, and what can be read of it is taken over: *@ret_rescued says so, and
+ * @reason what happened. Returns 0 or a negative errno with @reason: -EWOULDBLOCK if another daemon
+ * has it, -EMEDIUMTYPE if the database is not a ledger, -EOVERFLOW if a newer portmon made it.
  */
-int ledger_open(const char *directory, struct ledger **ret, struct reason *reason);
+int ledger_open(const char *directory, struct ledger **ret, bool *ret_rescued,
+                struct reason *reason);
 
 /** Takes NULL; returns NULL. What was not committed is not in the ledger. */
 struct ledger *ledger_free(struct ledger *ledger);
@@ -62,13 +75,7 @@ int ledger_save_port(struct ledger *ledger, uint16_t port, const char *descripti
 /** A port that was added is no more. */
 int ledger_forget_port(struct ledger *ledger, uint16_t port);
 
-/* ---- writing: begin, post and checkpoint, commit; or roll back ---- */
-
-/**
- * Names the counters that are read from now on. Returns 1 if the ledger's checkpoints are of these
- * counters, 0 if they were of others and start from zero now.
- */
-int ledger_set_source(struct ledger *ledger, sd_id128_t boot_id, sd_id128_t epoch);
+/* ---- writing: begin; post and checkpoint; commit or roll back ---- */
 
 int ledger_begin(struct ledger *ledger);
 
@@ -79,14 +86,28 @@ int ledger_post(struct ledger *ledger, uint16_t port, enum role role,
 /** What is posted brings the ledger up to this reading. */
 int ledger_checkpoint(struct ledger *ledger, const struct port_counters *reading);
 
-/** When it has returned 0, everything since ledger_begin() is on the disk. */
-int ledger_commit(struct ledger *ledger, uint64_t now_usec);
+/** Notes a time when figures may be wrong. */
+int ledger_add_gap(struct ledger *ledger, const struct gap *gap);
+
+/**
+ * When it has returned 0, everything since ledger_begin() is on the disk. @stopped: nothing more
+ * will come from this daemon.
+ */
+int ledger_commit(struct ledger *ledger, uint64_t now_usec, bool stopped);
 void ledger_rollback(struct ledger *ledger);
 
-/* ---- reading ---- */
+/* ---- the source ---- */
 
-/** The reading of @ret->port that the ledger contains; zeros if none. */
-int ledger_read_checkpoint(struct ledger *ledger, struct port_counters *ret);
+/** What the ledger was last written from; zero if it was never. */
+int ledger_get_source(struct ledger *ledger, struct ledger_source *ret);
+
+/** Names the counters that it is written from now on. Checkpoints of others are forgotten. */
+int ledger_set_source(struct ledger *ledger, sd_id128_t boot_id, sd_id128_t epoch);
+
+/** The reading of @ret->port that the ledger contains: 1, or 0 and zeros if there is none. */
+int ledger_get_checkpoint(struct ledger *ledger, struct port_counters *ret);
+
+/* ---- reading ---- */
 
 /** Everything since the port was first watched. */
 int ledger_total(struct ledger *ledger, uint16_t port, enum role role, struct traffic *ret);
@@ -98,5 +119,38 @@ int ledger_sum(struct ledger *ledger, uint16_t port, enum role role, uint64_t fr
 /** Adds the intervals of [from_usec, until_usec) that have traffic to @history. */
 int ledger_history(struct ledger *ledger, uint16_t port, enum role role, uint64_t from_usec,
                    uint64_t until_usec, enum resolution resolution, struct history *history);
+
+/** Adds the gaps that touch [from_usec, until_usec), oldest first. */
+int ledger_gaps(struct ledger *ledger, uint64_t from_usec, uint64_t until_usec,
+                struct gap_list *ret);
+
+/* ---- upkeep ---- */
+
+/**
+ * Forgets 5-minute detail of the days before @horizon, a little at a time: call it often. Returns 1
+ * if it changed something, 0 if there is nothing to do.
+ */
+int ledger_prune(struct ledger *ledger, struct date horizon);
+
+/**
+ * Moves what is dated in [from_usec, until_usec) by @shift_usec, but not beyond @latest_usec: the
+ * clock that dated it was wrong. Needs a transaction.
+ */
+int ledger_redate(struct ledger *ledger, uint64_t from_usec, uint64_t until_usec,
+                  int64_t shift_usec, uint64_t latest_usec);
+
+/* ---- when the file is not what it should be ---- */
+
+/**
+ * Checks that the file that is open is the one in the directory. If it was deleted, it is written
+ * anew. Returns 0 or a negative errno with @reason: -ESTALE if another file is there instead.
+ */
+int ledger_check_file(struct ledger *ledger, struct reason *reason);
+
+/**
+ * After -EBADMSG: keeps the damaged file aside, begins a new one, and takes over what can be read.
+ * Returns 0 with @reason saying what was done, or a negative errno with @reason.
+ */
+int ledger_rescue(struct ledger *ledger, struct reason *reason);
 
 #endif

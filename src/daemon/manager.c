@@ -14,6 +14,7 @@
 #include <linux/capability.h>
 #include <malloc.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
@@ -30,6 +31,10 @@ struct manager {
     config_source source;
     void *source_userdata;
     struct service_info info;
+    char **fd_names;                /* what systemd handed to us … */
+    struct inherited_fd *inherited; /* … of a predecessor's probe … */
+    size_t n_inherited;
+    int listener;          /* … and to listen on; -1 if none */
     bool owns_socket;      /* we made it, so we remove it */
     uint64_t flushed_usec; /* CLOCK_BOOTTIME */
     bool counting_fails;
@@ -38,10 +43,17 @@ struct manager {
 static void manager_done(struct manager *manager)
 {
     manager->bus = bus_free(manager->bus);
+    if (manager->owns_socket)
+        unlink(manager->config->socket_path);
     manager->monitor = monitor_free(manager->monitor);
     manager->second = sd_event_source_disable_unref(manager->second);
     manager->event = sd_event_unref(manager->event);
     manager->config = config_free(manager->config);
+    for (char **name = manager->fd_names; name && *name; name++)
+        free(*name);
+    free(manager->fd_names);
+    free(manager->inherited);
+    safe_close(manager->listener);
 }
 
 /* ---- every second ---- */
@@ -124,21 +136,31 @@ static void remove_unnamed_ports(struct manager *manager, const struct config *c
 
 static void watch_named_ports(struct manager *manager, const struct config *config)
 {
-    for (size_t i = 0; i < config->n_ports; i++) {
-        const struct config_port *port = &config->ports[i];
-        int r = monitor_configure(manager->monitor, port->port, port->description, port->cycle_day);
+    _cleanup_free_ bool *is_new = calloc(config->n_ports ?: 1, sizeof(*is_new));
+    int r = is_new ? 0 : -ENOMEM;
 
-        if (r < 0)
-            log_error("Cannot watch port %u: %s", port->port, strerrordesc_np(-r));
-        else if (r > 0) {
-            log_port_event(LOG_INFO, MESSAGE_PORT_ADDED, port->port, "Watching port %u",
-                           port->port);
-            bus_announce_port(manager->bus, port->port);
-        } else
-            bus_announce_description(manager->bus, port->port);
+    for (size_t i = 0; r >= 0 && i < config->n_ports; i++) {
+        const struct config_port *port = &config->ports[i];
+
+        r = monitor_configure(manager->monitor, port->port, port->description, port->cycle_day);
+        is_new[i] = r > 0;
     }
-    if (monitor_adopt(manager->monitor) < 0)
-        log_error("Cannot count the connections that are open");
+    if (r >= 0)
+        r = monitor_begin_configured(manager->monitor);
+    if (r < 0) {
+        log_error("Cannot watch the ports that are new in the configuration: %s",
+                  r == -ENOMEM ? "out of memory" : monitor_ledger_message(manager->monitor));
+        return;
+    }
+    for (size_t i = 0; i < config->n_ports; i++) {
+        uint16_t port = config->ports[i].port;
+
+        if (is_new[i]) {
+            log_port_event(LOG_INFO, MESSAGE_PORT_ADDED, port, "Watching port %u", port);
+            bus_announce_port(manager->bus, port);
+        } else
+            bus_announce_description(manager->bus, port);
+    }
 }
 
 static void warn_if_changed(const char *setting, const char *old, const char *new)
@@ -161,6 +183,7 @@ static void apply(struct manager *manager, struct config *config)
     if (config->retention_days != old->retention_days) {
         log_info("retention_days is %u now", config->retention_days);
         manager->info.retention_days = config->retention_days;
+        monitor_set_retention(manager->monitor, config->retention_days);
         bus_announce_retention(manager->bus);
     }
     remove_unnamed_ports(manager, config);
@@ -222,14 +245,58 @@ static int start_events(struct manager *manager)
     return arm_second(manager);
 }
 
+/* ---- descriptors that systemd hands to us and keeps for our successor ---- */
+
+static int keep_fd(void *userdata, const char *name, int fd)
+{
+    char state[PROBE_NAME_SIZE + 64];
+
+    /* FDPOLL=0: or systemd would drop what can't be polled, which BPF objects can't. */
+    snprintf(state, sizeof(state), "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name);
+    return sd_pid_notify_with_fds(0, false, state, &fd, 1);
+}
+
+static void drop_fd(void *userdata, const char *name)
+{
+    sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+}
+
+/** Sorts what was handed over: a socket to listen on, and a predecessor's probe. */
+static int take_fds(struct manager *manager)
+{
+    char **names = NULL;
+    int n = sd_listen_fds_with_names(true, &names);
+
+    if (n <= 0)
+        return n;
+    manager->fd_names = names;
+    manager->inherited = calloc((size_t) n, sizeof(*manager->inherited));
+    if (!manager->inherited)
+        return -ENOMEM;
+    for (int i = 0; i < n; i++) {
+        int fd = SD_LISTEN_FDS_START + i;
+
+        if (strncmp(names[i], PROBE_NAME_PREFIX, strlen(PROBE_NAME_PREFIX)) == 0)
+            manager->inherited[manager->n_inherited++] = (struct inherited_fd){names[i], fd};
+        else if (manager->listener < 0 && sd_is_socket_unix(fd, SOCK_STREAM, true, NULL, 0) > 0)
+            manager->listener = fd;
+        else
+            close(fd);
+    }
+    return 0;
+}
+
 static int start_monitor(struct manager *manager, struct reason *reason)
 {
+    static const struct probe_keeper keeper = {.keep = keep_fd, .drop = drop_fd};
     const struct config *config = manager->config;
     int r;
 
-    r = monitor_new(&manager->monitor, config->data_directory, reason);
+    r = monitor_new(&manager->monitor, config->data_directory, manager->inherited,
+                    manager->n_inherited, reason);
     if (r < 0)
         return r;
+    monitor_set_retention(manager->monitor, config->retention_days);
     for (size_t i = 0; i < config->n_ports; i++) {
         const struct config_port *port = &config->ports[i];
 
@@ -237,7 +304,12 @@ static int start_monitor(struct manager *manager, struct reason *reason)
         if (r < 0)
             return fail_errno(reason, r, "Cannot watch port %u", port->port);
     }
-    return monitor_start(manager->monitor, reason);
+    r = monitor_start(manager->monitor, reason);
+    if (r < 0)
+        return r;
+    if (monitor_hand_over(manager->monitor, &keeper, NULL) < 0)
+        log_warning("Cannot hand the counters to the service manager; they will not outlive us");
+    return 0;
 }
 
 /** From here on we count, and what that takes is open. */
@@ -257,31 +329,28 @@ static void drop_privileges(struct manager *manager)
         log_warning("Cannot give up capabilities: %s", strerrordesc_np(-r));
 }
 
-/** The socket that systemd made for us, or one of our own. */
-static int get_listener(struct manager *manager, struct reason *reason)
+/** Makes the socket, unless systemd did. */
+static int start_listening(struct manager *manager, struct reason *reason)
 {
-    int n = sd_listen_fds(true);
-
-    for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n; fd++)
-        if (sd_is_socket_unix(fd, SOCK_STREAM, true, NULL, 0) > 0)
-            return fd;
+    if (manager->listener >= 0)
+        return 0;
+    manager->listener = listener_open(manager->config->socket_path, reason);
+    if (manager->listener < 0)
+        return manager->listener;
     manager->owns_socket = true;
-    return listener_open(manager->config->socket_path, reason);
+    return 0;
 }
 
 static int start_buses(struct manager *manager, struct reason *reason)
 {
     const char *path = manager->config->socket_path;
     struct reason why = {};
-    int r, fd;
+    int r;
 
     r = bus_new(&manager->bus, manager->event, manager->monitor, &manager->info);
     if (r < 0)
         return r;
-    fd = get_listener(manager, reason);
-    if (fd < 0)
-        return fd;
-    r = bus_serve_peers(manager->bus, fd);
+    r = bus_serve_peers(manager->bus, TAKE_FD(manager->listener));
     if (r < 0)
         return fail_errno(reason, r, "Cannot serve on %s", path);
     r = bus_serve_system(manager->bus, &why);
@@ -311,6 +380,7 @@ int manager_run(struct config *config, config_source source, void *userdata, str
         .config = config,
         .source = source,
         .source_userdata = userdata,
+        .listener = -1,
         .info =
             {
                 .data_directory = config->data_directory,
@@ -322,10 +392,10 @@ int manager_run(struct config *config, config_source source, void *userdata, str
     };
     int r;
 
-    r = start_events(&manager);
-    if (r < 0)
+    if ((r = take_fds(&manager)) < 0 || (r = start_events(&manager)) < 0)
         return fail_errno(reason, r, "Cannot set up the event loop");
-    if ((r = start_monitor(&manager, reason)) < 0 || (r = start_buses(&manager, reason)) < 0)
+    if ((r = start_listening(&manager, reason)) < 0 || (r = start_monitor(&manager, reason)) < 0 ||
+        (r = start_buses(&manager, reason)) < 0)
         return r;
     drop_privileges(&manager);
     malloc_trim(0); /* loading the programs took megabytes that are not needed again */
@@ -334,8 +404,6 @@ int manager_run(struct config *config, config_source source, void *userdata, str
     r = sd_event_loop(manager.event);
     if (r < 0)
         return fail_errno(reason, r, "The event loop failed");
-    if (manager.owns_socket)
-        unlink(manager.config->socket_path);
     log_event(LOG_INFO, MESSAGE_STOP, "portmond stops");
     return 0;
 }

@@ -1,50 +1,90 @@
 /* SPDX-License-Identifier: MIT */
 #include "daemon/monitor.h"
 
-#include "daemon/ledger.h"
+#include "daemon/monitor-internal.h"
+#include "shared/format.h"
 #include "shared/log.h"
 #include "shared/time-util.h"
 
 #include <errno.h>
-#include <string.h>
 
-/* The end of the year 9999, as far as dates go. */
-#define LAST_MOMENT_USEC (UINT64_C(253402300799) * USEC_PER_SEC)
+/* So soon after the start a clock that is set is a clock that was wrong: what this run has written
+ * is dated anew. Later the past stays as it is, and a gap is noted. */
+#define YOUNG_USEC (15 * 60 * USEC_PER_SEC)
 
-struct watched_port {
-    char *description;
-    int cycle_day;   /* 0 if none */
-    bool configured; /* the configuration names it */
-    bool added;      /* somebody added it over the bus */
-};
+/* After an absence of this length the clock may be wrong, too: no detail is deleted before the
+ * daemon has run for a day. */
+#define LONG_ABSENCE_USEC (7 * 86400 * USEC_PER_SEC)
+#define CLOCK_TRUST_USEC  (86400 * USEC_PER_SEC)
 
-struct monitor {
-    struct probe *probe;
-    struct collector *collector;
-    struct ledger *ledger;
-    struct watched_port *ports[65536]; /* by number; NULL if not watched */
-    uint64_t second_usec;              /* the whole second (CLOCK_REALTIME) last sampled … */
-    uint64_t second_boottime_usec;     /* … and when that was */
-    bool ledger_fails;
-};
+/* ---- gaps ---- */
 
-static struct watched_port *watched_port_free(struct watched_port *port)
+void monitor_note_gap(struct monitor *monitor, enum gap_reason reason, uint64_t from_usec,
+                      uint64_t until_usec)
 {
-    if (!port)
-        return NULL;
-    free(port->description);
-    free(port);
-    return NULL;
+    const struct gap gap = {from_usec, until_usec, reason};
+    char from[FORMAT_SIZE], until[FORMAT_SIZE];
+
+    log_event(LOG_WARNING, MESSAGE_GAP, "Gap from %s until %s: %s",
+              format_timestamp(from, from_usec, false), format_timestamp(until, until_usec, false),
+              gap_reason_explain(reason));
+    gap_list_add(&monitor->gaps, &gap); /* without memory it is in the log only */
 }
 
-static struct watched_port *watched_port_new(const char *description)
+/** Looks whether the kernel lost connections since the last look. */
+static void look_for_losses(struct monitor *monitor, uint64_t since_usec, uint64_t now)
 {
-    struct watched_port *port = calloc(1, sizeof(*port));
+    struct probe_health health;
+    uint64_t lost;
 
-    if (!port)
-        return NULL;
-    port->description = strdup(description);
-    return port->description ? port : watched_port_free(port);
+    if (probe_health(monitor->probe, &health) < 0)
+        return;
+    /* An event that one program did not see was seen by another, unless both were interrupted. Then
+     * a connection may have opened unseen. */
+    if (health.skipped_events != monitor->skipped_before)
+        probe_recover(monitor->probe);
+    monitor->skipped_before = health.skipped_events;
+
+    lost = health.storage_failures + health.unsettled + collector_lost_closes(monitor->collector);
+    if (lost > monitor->lost_before)
+        monitor_note_gap(monitor, GAP_SKIPPED, since_usec, now);
+    monitor->lost_before = lost;
+}
+
+/* ---- the clock ---- */
+
+/** Dates what this run has written anew. */
+static int redate(struct monitor *monitor, int64_t step, uint64_t now)
+{
+    int64_t bucket = (int64_t) BUCKET_USEC;
+    int64_t shift = (step + (step > 0 ? bucket : -bucket) / 2) / bucket * bucket;
+    int r = ledger_begin(monitor->ledger);
+
+    if (r < 0)
+        return r;
+    r = ledger_redate(monitor->ledger, period_start(RESOLUTION_5MIN, monitor->first_usec),
+                      now - (uint64_t) step + 1, shift, now);
+    if (r >= 0)
+        r = ledger_commit(monitor->ledger, now, false);
+    if (r < 0)
+        ledger_rollback(monitor->ledger);
+    return r;
+}
+
+static void on_clock_set(struct monitor *monitor, int64_t step, uint64_t now, uint64_t boottime)
+{
+    uint64_t before = now - (uint64_t) step, amount = (uint64_t) (step < 0 ? -step : step);
+    bool young = boottime - monitor->started_boottime_usec < YOUNG_USEC;
+    char text[FORMAT_SIZE];
+
+    log_notice("The clock was set %s by %s", step < 0 ? "back" : "forward",
+               format_duration(text, amount));
+    collector_shift(monitor->collector, step);
+    if ((young || before < CLOCK_FLOOR_USEC) && redate(monitor, step, now) >= 0) {
+        monitor->first_usec += (uint64_t) step;
+        return;
+    }
+    monitor_note_gap(monitor, GAP_CLOCK, step < 0 ? now : before, step < 0 ? before : now);
 }
 
 /* ---- sampling ---- */
@@ -68,19 +108,24 @@ static int ingest_all(struct monitor *monitor, uint64_t at_usec)
 
 /* What comes between two samples belongs to the later one, but what comes up to a whole second
  * belongs to the second that ends with it: so buckets and days get the bytes of their own time. */
-static int sample(struct monitor *monitor)
+int monitor_sample(struct monitor *monitor)
 {
     uint64_t now = now_usec(CLOCK_REALTIME), boottime = now_usec(CLOCK_BOOTTIME);
-    uint64_t second = usec_floor(now, USEC_PER_SEC);
-    bool second_ends = second != monitor->second_usec;
-    uint64_t at = second_ends ? second - 1 : now;
+    uint64_t second = usec_floor(now, USEC_PER_SEC), at;
+    int64_t step = wall_clock_observe(&monitor->clock, now, boottime);
+    bool second_ends;
     int r;
 
+    if (step)
+        on_clock_set(monitor, step, now, boottime);
+    second_ends = second != monitor->second_usec;
+    at = second_ends && !step ? second - 1 : now;
     if ((r = probe_walk(monitor->probe, second_ends ? boottime : 0)) < 0 ||
         (r = ingest_all(monitor, at)) < 0)
         return r;
     if (second_ends) {
         collector_tick(monitor->collector, at, boottime - monitor->second_boottime_usec);
+        look_for_losses(monitor, monitor->second_usec, now);
         monitor->second_usec = second;
         monitor->second_boottime_usec = boottime;
     }
@@ -89,12 +134,12 @@ static int sample(struct monitor *monitor)
 
 int monitor_tick(struct monitor *monitor)
 {
-    return sample(monitor);
+    return monitor_sample(monitor);
 }
 
 int monitor_refresh(struct monitor *monitor)
 {
-    return sample(monitor);
+    return monitor_sample(monitor);
 }
 
 /* ---- writing ---- */
@@ -122,7 +167,7 @@ static int post_port(struct monitor *monitor, uint16_t port)
     return ledger_checkpoint(monitor->ledger, &reading);
 }
 
-static int post_all(struct monitor *monitor)
+static int post_all(struct monitor *monitor, bool stopped)
 {
     int r = ledger_begin(monitor->ledger);
 
@@ -130,168 +175,131 @@ static int post_all(struct monitor *monitor)
         return r;
     for (uint16_t port = 0; r >= 0 && (port = collector_next(monitor->collector, port));)
         r = post_port(monitor, port);
+    for (size_t i = 0; r >= 0 && i < monitor->gaps.n; i++)
+        r = ledger_add_gap(monitor->ledger, &monitor->gaps.gaps[i]);
     if (r >= 0)
-        r = ledger_commit(monitor->ledger, now_usec(CLOCK_REALTIME));
+        r = ledger_commit(monitor->ledger, now_usec(CLOCK_REALTIME), stopped);
+    if (r < 0) {
+        fail(&monitor->ledger_reason, r, "%s", ledger_message(monitor->ledger));
+        ledger_rollback(monitor->ledger);
+        return r;
+    }
+    collector_committed(monitor->collector);
+    gap_list_clear(&monitor->gaps);
+    return 0;
+}
+
+/** Makes a ledger that had to be begun anew one of these counters and ports. */
+static int renew(struct monitor *monitor)
+{
+    uint64_t now = now_usec(CLOCK_REALTIME);
+    struct port_counters committed;
+    sd_id128_t boot_id;
+    int r;
+
+    if ((r = sd_id128_get_boot(&boot_id)) < 0 || (r = ledger_begin(monitor->ledger)) < 0)
+        return r;
+    r = ledger_set_source(monitor->ledger, boot_id, probe_epoch(monitor->probe));
+    for (uint16_t port = 0; r >= 0 && (port = collector_next(monitor->collector, port));) {
+        const struct watched_port *entry = monitor->ports[port];
+
+        collector_committed_reading(monitor->collector, port, &committed);
+        r = ledger_save_port(monitor->ledger, port, entry->description, entry->added, now);
+        if (r >= 0)
+            r = ledger_checkpoint(monitor->ledger, &committed);
+    }
+    if (r >= 0)
+        r = ledger_commit(monitor->ledger, now, false);
     if (r < 0)
         ledger_rollback(monitor->ledger);
     return r;
 }
 
-/** Writes what is pending. A failure is logged when it begins and when it ends. */
-static int commit(struct monitor *monitor)
+static int rescue(struct monitor *monitor)
+{
+    struct reason what = {};
+    int r = ledger_rescue(monitor->ledger, &what);
+
+    if (r < 0) {
+        monitor->ledger_reason = what;
+        return r;
+    }
+    log_event(LOG_ERR, MESSAGE_LEDGER_FAILURE, "%s", what.text);
+    monitor_note_gap(monitor, GAP_DAMAGED, 0, now_usec(CLOCK_REALTIME));
+    monitor->ledger_damaged = false;
+    return renew(monitor);
+}
+
+static int try_commit(struct monitor *monitor, bool stopped)
 {
     int r;
 
-    if (!collector_has_pending(monitor->collector))
-        return 0;
-    r = post_all(monitor);
-    if (r < 0) {
-        if (!monitor->ledger_fails)
-            log_event(LOG_ERR, MESSAGE_LEDGER_FAILURE,
-                      "Cannot write to the ledger: %s; what is counted stays in memory until it "
-                      "can be written",
-                      ledger_message(monitor->ledger));
-        monitor->ledger_fails = true;
+    if (monitor->ledger_damaged && (r = rescue(monitor)) < 0)
         return r;
-    }
-    if (monitor->ledger_fails)
+    if ((r = ledger_check_file(monitor->ledger, &monitor->ledger_reason)) < 0)
+        return r;
+    r = post_all(monitor, stopped);
+    if (r == -EBADMSG && (r = rescue(monitor)) >= 0)
+        r = post_all(monitor, stopped);
+    return r;
+}
+
+/* A failure is logged when it begins and when it ends. */
+int monitor_commit(struct monitor *monitor, bool stopped)
+{
+    int r;
+
+    if (!stopped && !monitor->gaps.n && !monitor->ledger_damaged &&
+        !collector_has_pending(monitor->collector))
+        return 0;
+    r = try_commit(monitor, stopped);
+    if (r < 0 && !monitor->ledger_fails)
+        log_event(LOG_ERR, MESSAGE_LEDGER_FAILURE,
+                  "Cannot write to the ledger: %s; what is counted stays in memory until it can be "
+                  "written",
+                  monitor->ledger_reason.text);
+    if (r >= 0 && monitor->ledger_fails)
         log_notice("The ledger can be written again; nothing was lost");
-    monitor->ledger_fails = false;
-    collector_committed(monitor->collector);
-    return 0;
+    monitor->ledger_fails = r < 0;
+    return r;
+}
+
+/** Forgets detail that is too old, if the clock that says so is to be trusted. */
+static void prune(struct monitor *monitor)
+{
+    uint64_t now = now_usec(CLOCK_REALTIME);
+    uint64_t age = now_usec(CLOCK_BOOTTIME) - monitor->started_boottime_usec;
+    struct date today = date_of(now);
+
+    if (now < CLOCK_FLOOR_USEC || (monitor->long_absent && age < CLOCK_TRUST_USEC))
+        return;
+    ledger_prune(monitor->ledger, date_add_days(today, -(int) monitor->retention_days));
 }
 
 int monitor_flush(struct monitor *monitor)
 {
-    int r = sample(monitor);
+    int r = monitor_sample(monitor);
 
-    return r < 0 ? r : commit(monitor);
-}
-
-/* ---- ports ---- */
-
-/** Watches a port that is not watched. Open connections are left to probe_adopt(). */
-static int begin_port(struct monitor *monitor, uint16_t port, const char *description)
-{
-    struct port_counters now = {.port = port};
-    struct watched_port *watched;
-    int r;
-
-    if ((r = probe_watch(monitor->probe, port)) < 0 ||
-        (r = probe_read(monitor->probe, &now, 1)) < 0 ||
-        (r = collector_add(monitor->collector, &now, &now)) < 0)
-        return r;
-    watched = watched_port_new(description);
-    if (!watched) {
-        collector_remove(monitor->collector, port);
-        return -ENOMEM;
-    }
-    monitor->ports[port] = watched;
-    return 0;
-}
-
-static void end_port(struct monitor *monitor, uint16_t port)
-{
-    probe_unwatch(monitor->probe, port);
-    collector_remove(monitor->collector, port);
-    monitor->ports[port] = watched_port_free(monitor->ports[port]);
-}
-
-bool monitor_watches(const struct monitor *monitor, uint16_t port)
-{
-    return monitor->ports[port];
-}
-
-uint16_t monitor_next(const struct monitor *monitor, uint16_t port)
-{
-    return collector_next(monitor->collector, port);
-}
-
-const char *monitor_description(const struct monitor *monitor, uint16_t port)
-{
-    return monitor->ports[port]->description;
-}
-
-int monitor_cycle_day(const struct monitor *monitor, uint16_t port)
-{
-    return monitor->ports[port]->cycle_day;
-}
-
-bool monitor_is_configured(const struct monitor *monitor, uint16_t port)
-{
-    return monitor->ports[port]->configured;
-}
-
-int monitor_add(struct monitor *monitor, uint16_t port, const char *description)
-{
-    int r;
-
-    if (monitor->ports[port])
-        return -EEXIST;
-    /* Traffic of the port from when it was watched before must not count as new. */
-    r = probe_walk(monitor->probe, 0);
     if (r < 0)
         return r;
-    r = begin_port(monitor, port, description);
-    if (r < 0)
-        return r;
-    if ((r = probe_adopt(monitor->probe)) < 0 ||
-        (r = ledger_save_port(monitor->ledger, port, description, true, now_usec(CLOCK_REALTIME))) <
-            0) {
-        end_port(monitor, port);
-        return r;
-    }
-    monitor->ports[port]->added = true;
-    log_port_event(LOG_INFO, MESSAGE_PORT_ADDED, port, "Watching port %u", port);
-    return 0;
+    r = monitor_commit(monitor, false);
+    if (r >= 0)
+        prune(monitor);
+    return r;
 }
 
-int monitor_prepare_removal(struct monitor *monitor, uint16_t port)
+void monitor_set_retention(struct monitor *monitor, unsigned days)
 {
-    int r;
-
-    if (!monitor->ports[port])
-        return -ENOENT;
-    r = monitor_flush(monitor);
-    return r < 0 ? r : ledger_forget_port(monitor->ledger, port);
-}
-
-void monitor_remove(struct monitor *monitor, uint16_t port)
-{
-    bool configured = monitor->ports[port]->configured;
-
-    end_port(monitor, port);
-    log_port_event(LOG_INFO, MESSAGE_PORT_REMOVED, port, "No longer watching port %u%s", port,
-                   configured ? "; the configuration names it, so it comes back with the next "
-                                "start or reload"
-                              : "");
-}
-
-int monitor_describe(struct monitor *monitor, uint16_t port, const char *description)
-{
-    _cleanup_free_ char *copy = NULL;
-    char *old;
-    int r;
-
-    if (!monitor->ports[port])
-        return -ENOENT;
-    copy = strdup(description);
-    if (!copy)
-        return -ENOMEM;
-    r = ledger_save_port(monitor->ledger, port, description, false, now_usec(CLOCK_REALTIME));
-    if (r < 0)
-        return r;
-    old = monitor->ports[port]->description;
-    monitor->ports[port]->description = TAKE_PTR(copy);
-    free(old);
-    return 0;
+    monitor->retention_days = days;
 }
 
 /* ---- beginning and end ---- */
 
-int monitor_new(struct monitor **ret, const char *data_directory, struct reason *reason)
+int monitor_new(struct monitor **ret, const char *data_directory,
+                const struct inherited_fd *inherited, size_t n_inherited, struct reason *reason)
 {
     _cleanup_(monitor_freep) struct monitor *monitor = calloc(1, sizeof(*monitor));
+    bool rescued = false;
     int r;
 
     if (!monitor)
@@ -299,9 +307,15 @@ int monitor_new(struct monitor **ret, const char *data_directory, struct reason 
     monitor->collector = collector_new();
     if (!monitor->collector)
         return -ENOMEM;
-    if ((r = ledger_open(data_directory, &monitor->ledger, reason)) < 0 ||
-        (r = probe_open(&monitor->probe, reason)) < 0)
+    monitor->started_boottime_usec = now_usec(CLOCK_BOOTTIME);
+    monitor->first_usec = now_usec(CLOCK_REALTIME);
+    if ((r = ledger_open(data_directory, &monitor->ledger, &rescued, reason)) < 0 ||
+        (r = probe_open(&monitor->probe, inherited, n_inherited, reason)) < 0)
         return r;
+    if (rescued) {
+        log_event(LOG_ERR, MESSAGE_LEDGER_FAILURE, "%s", reason->text);
+        monitor_note_gap(monitor, GAP_DAMAGED, 0, monitor->first_usec);
+    }
     *ret = TAKE_PTR(monitor);
     return 0;
 }
@@ -310,230 +324,74 @@ struct monitor *monitor_free(struct monitor *monitor)
 {
     if (!monitor)
         return NULL;
-    if (monitor->probe && monitor->ledger)
-        monitor_flush(monitor);
+    if (monitor->started && monitor_sample(monitor) >= 0)
+        monitor_commit(monitor, true);
     probe_free(monitor->probe);
     for (size_t port = 0; port < ELEMENTSOF(monitor->ports); port++)
         watched_port_free(monitor->ports[port]);
     collector_free(monitor->collector);
     ledger_free(monitor->ledger);
+    gap_list_clear(&monitor->gaps);
     free(monitor);
     return NULL;
 }
 
-static int save_configured_ports(struct monitor *monitor)
+/** Notes what was not counted, or not when it came, since the ledger was last written. */
+static void note_absence(struct monitor *monitor, const struct ledger_source *source,
+                         bool continues, bool same_boot)
 {
-    uint64_t now = now_usec(CLOCK_REALTIME);
-    int r = ledger_begin(monitor->ledger);
+    uint64_t from = source->committed_usec, until = monitor->first_usec;
 
-    if (r < 0)
-        return r;
-    for (uint16_t port = 0; r >= 0 && (port = monitor_next(monitor, port));)
-        if (monitor->ports[port]->configured)
-            r = ledger_save_port(monitor->ledger, port, monitor->ports[port]->description, false,
-                                 now);
-    if (r >= 0)
-        r = ledger_commit(monitor->ledger, now);
-    if (r < 0)
-        ledger_rollback(monitor->ledger);
-    return r;
-}
-
-/** Replaces a description unless there is none. */
-static int replace_description(struct watched_port *watched, const char *description)
-{
-    char *copy;
-
-    if (!*description)
-        return 0;
-    copy = strdup(description);
-    if (!copy)
-        return -ENOMEM;
-    free(watched->description);
-    watched->description = copy;
-    return 0;
-}
-
-int monitor_configure(struct monitor *monitor, uint16_t port, const char *description,
-                      int cycle_day)
-{
-    _cleanup_(ledger_port_clear) struct ledger_port past = {};
-    bool is_new = !monitor->ports[port];
-    int r;
-
-    if (is_new) {
-        /* Where the configuration has no description, the last one that was given stays. */
-        r = *description ? 0 : ledger_get_port(monitor->ledger, port, &past);
-        if (r >= 0)
-            r = begin_port(monitor, port, past.description ?: description);
-    } else
-        r = replace_description(monitor->ports[port], description);
-    if (r < 0)
-        return r;
-    monitor->ports[port]->configured = true;
-    monitor->ports[port]->cycle_day = cycle_day;
-    return is_new;
-}
-
-bool monitor_unconfigure(struct monitor *monitor, uint16_t port)
-{
-    monitor->ports[port]->configured = false;
-    monitor->ports[port]->cycle_day = 0;
-    return !monitor->ports[port]->added;
-}
-
-int monitor_adopt(struct monitor *monitor)
-{
-    int r = save_configured_ports(monitor);
-
-    return r < 0 ? r : probe_adopt(monitor->probe);
-}
-
-/** Watches the ports that were added over the bus, and learns which of the others were. */
-static int begin_added_ports(struct monitor *monitor)
-{
-    struct ledger_port *known = NULL;
-    size_t n = 0;
-    int r;
-
-    r = ledger_ports(monitor->ledger, &known, &n);
-    for (size_t i = 0; r >= 0 && i < n; i++) {
-        uint16_t port = known[i].port;
-
-        if (!known[i].added)
-            continue;
-        if (!monitor->ports[port])
-            r = begin_port(monitor, port, known[i].description);
-        if (r >= 0)
-            monitor->ports[port]->added = true;
-    }
-    ledger_ports_free(known, n);
-    return r;
+    if (from > until)
+        monitor_note_gap(monitor, GAP_CLOCK, until, from);
+    else if (!continues)
+        monitor_note_gap(monitor,
+                         source->stopped ? GAP_STOPPED
+                         : same_boot     ? GAP_CRASHED
+                                         : GAP_REBOOTED,
+                         from, until);
+    else if (collector_has_pending(monitor->collector) &&
+             period_start(RESOLUTION_5MIN, from) != period_start(RESOLUTION_5MIN, until))
+        monitor_note_gap(monitor, GAP_UNSAMPLED, from, until);
 }
 
 int monitor_start(struct monitor *monitor, struct reason *reason)
 {
-    sd_id128_t boot_id;
-    int r;
+    sd_id128_t boot_id, epoch = probe_epoch(monitor->probe);
+    struct ledger_source source = {};
+    bool continues, same_boot;
+    int r, n_known;
 
     r = sd_id128_get_boot(&boot_id);
     if (r < 0)
         return fail_errno(reason, r, "Cannot read the boot id");
-    if ((r = ledger_set_source(monitor->ledger, boot_id, probe_epoch(monitor->probe))) < 0 ||
-        (r = begin_added_ports(monitor)) < 0 || (r = save_configured_ports(monitor)) < 0)
-        return fail(reason, r, "Cannot use the ledger: %s", ledger_message(monitor->ledger));
-    if ((r = probe_adopt(monitor->probe)) < 0 || (r = sample(monitor)) < 0)
+    if ((r = ledger_get_source(monitor->ledger, &source)) < 0 ||
+        (r = n_known = monitor_list_added(monitor)) < 0 ||
+        (r = monitor_list_left_over(monitor)) < 0)
+        return fail(reason, r, "Cannot read the ledger: %s", ledger_message(monitor->ledger));
+    same_boot = sd_id128_equal(source.boot_id, boot_id);
+    continues = same_boot && sd_id128_equal(source.epoch, epoch);
+    monitor->long_absent = source.committed_usec &&
+                           monitor->first_usec - source.committed_usec > LONG_ABSENCE_USEC;
+
+    if ((r = ledger_set_source(monitor->ledger, boot_id, epoch)) < 0 ||
+        (r = monitor_begin_ports(monitor, continues)) < 0)
+        return fail(reason, r, "Cannot begin to count: %s",
+                    r == -ENOMEM ? "out of memory" : ledger_message(monitor->ledger));
+    r = monitor_sample(monitor);
+    if (r < 0)
         return fail_errno(reason, r, "Cannot count with the BPF programs");
-    return 0;
-}
-
-/* ---- figures ---- */
-
-/** Adds what is pending of [from_usec, until_usec). */
-static int add_pending(struct monitor *monitor, uint16_t port, enum role role, uint64_t from_usec,
-                       uint64_t until_usec, enum resolution resolution, struct history *history)
-{
-    const struct interval *pending;
-    size_t n = collector_pending(monitor->collector, port, role, &pending);
-    int r = 0;
-
-    for (size_t i = 0; r >= 0 && i < n; i++)
-        if (pending[i].start_usec >= from_usec && pending[i].start_usec < until_usec)
-            r = history_add(history, period_start(resolution, pending[i].start_usec),
-                            &pending[i].traffic);
-    return r;
-}
-
-int monitor_history(struct monitor *monitor, uint16_t port, enum role role, uint64_t from_usec,
-                    uint64_t until_usec, enum resolution resolution, struct history *history)
-{
-    int r;
-
-    if (until_usec > LAST_MOMENT_USEC)
-        until_usec = LAST_MOMENT_USEC;
-    if (from_usec >= until_usec)
-        return -ERANGE;
-    if (!monitor->ports[port]) {
-        _cleanup_(ledger_port_clear) struct ledger_port past = {};
-
-        r = ledger_get_port(monitor->ledger, port, &past);
-        if (r <= 0)
-            return r < 0 ? r : -ENOENT;
-    }
-    r = ledger_history(monitor->ledger, port, role, from_usec, until_usec, resolution, history);
+    if (source.committed_usec && n_known > 0)
+        note_absence(monitor, &source, continues, same_boot);
+    r = monitor_commit(monitor, false);
     if (r < 0)
-        return r;
-    return add_pending(monitor, port, role, from_usec, until_usec, resolution, history);
-}
-
-int monitor_range(struct monitor *monitor, uint16_t port, enum role role, uint64_t from_usec,
-                  uint64_t until_usec, struct traffic *ret)
-{
-    _cleanup_history_ struct history history = {};
-    int r = monitor_history(monitor, port, role, from_usec, until_usec, RESOLUTION_DAY, &history);
-
-    if (r < 0)
-        return r;
-    history_sum(&history, ret);
+        return fail(reason, r, "Cannot write to the ledger: %s", monitor->ledger_reason.text);
+    monitor_end_left_over(monitor);
+    monitor->started = true;
     return 0;
 }
 
-int monitor_live(struct monitor *monitor, uint16_t port, enum role role, struct live_figures *ret)
+int monitor_hand_over(struct monitor *monitor, const struct probe_keeper *keeper, void *userdata)
 {
-    return collector_live(monitor->collector, port, role, ret);
-}
-
-int monitor_stats(struct monitor *monitor, uint16_t port, struct role_stats ret[_ROLE_MAX])
-{
-    uint64_t now = now_usec(CLOCK_REALTIME);
-    const struct interval *pending;
-    int r;
-
-    if (!monitor->ports[port])
-        return -ENOENT;
-    for (enum role role = 0; role < _ROLE_MAX; role++) {
-        size_t n = collector_pending(monitor->collector, port, role, &pending);
-
-        if ((r = collector_live(monitor->collector, port, role, &ret[role].live)) < 0 ||
-            (r = ledger_total(monitor->ledger, port, role, &ret[role].total)) < 0 ||
-            (r = monitor_range(monitor, port, role, period_start(RESOLUTION_DAY, now),
-                               period_end(RESOLUTION_DAY, now), &ret[role].today)) < 0)
-            return r;
-        for (size_t i = 0; i < n; i++)
-            traffic_add(&ret[role].total, &pending[i].traffic);
-    }
-    return 0;
-}
-
-int monitor_connections(struct monitor *monitor, uint16_t port, struct connection **ret)
-{
-    if (port && !monitor->ports[port])
-        return -ENOENT;
-    return probe_list(monitor->probe, port, ret);
-}
-
-int monitor_health(struct monitor *monitor, struct probe_health *ret, uint64_t *ret_lost_closes)
-{
-    *ret_lost_closes = collector_lost_closes(monitor->collector);
-    return probe_health(monitor->probe, ret);
-}
-
-const char *monitor_collector(const struct monitor *monitor)
-{
-    return probe_collector(monitor->probe);
-}
-
-bool monitor_works_unprivileged(struct monitor *monitor)
-{
-    return probe_works_unprivileged(monitor->probe);
-}
-
-bool monitor_ledger_fails(const struct monitor *monitor)
-{
-    return monitor->ledger_fails;
-}
-
-const char *monitor_ledger_message(struct monitor *monitor)
-{
-    return ledger_message(monitor->ledger);
+    return probe_hand_over(monitor->probe, keeper, userdata);
 }

@@ -16,6 +16,7 @@
 #include "daemon/probe.h"
 #include "shared/calendar.h"
 #include "shared/cleanup.h"
+#include "shared/gap.h"
 #include "shared/history.h"
 #include "shared/reason.h"
 
@@ -31,31 +32,43 @@ struct role_stats {
     struct live_figures live;
 };
 
-/** Opens the ledger and the probe. Nothing is watched yet. */
-int monitor_new(struct monitor **ret, const char *data_directory, struct reason *reason);
+/**
+ * Opens the ledger and the probe, which takes over what a predecessor left in @inherited. Nothing
+ * is counted yet.
+ */
+int monitor_new(struct monitor **ret, const char *data_directory,
+                const struct inherited_fd *inherited, size_t n_inherited, struct reason *reason);
 
 /** Commits what is pending, if it can, and ends. Takes NULL; returns NULL. */
 struct monitor *monitor_free(struct monitor *monitor);
 DEFINE_CLEANUP(struct monitor, monitor_free)
 
+/** Begins to count: the ports of the configuration, and those that were added over the bus. */
+int monitor_start(struct monitor *monitor, struct reason *reason);
+
+/** As probe_hand_over(). */
+int monitor_hand_over(struct monitor *monitor, const struct probe_keeper *keeper, void *userdata);
+
+/** For how many days 5-minute detail is kept. */
+void monitor_set_retention(struct monitor *monitor, unsigned days);
+
+/* ---- configuration ---- */
+
 /**
- * Watches a port that the configuration names, or learns what it says about one that is watched.
- * Returns 1 if it was not watched before; follow that up with monitor_start() or monitor_adopt().
+ * Learns what the configuration says about a port. Returns 1 if that was not watched before: it is
+ * with monitor_start() or monitor_begin_configured(). 0 if it was, or -ENOMEM.
  */
 int monitor_configure(struct monitor *monitor, uint16_t port, const char *description,
                       int cycle_day);
+
+/** After a reload: watches the ports that are new in the configuration. */
+int monitor_begin_configured(struct monitor *monitor);
 
 /**
  * The configuration does not name a port any more. Returns whether it should be removed: whether
  * nobody added it over the bus.
  */
 bool monitor_unconfigure(struct monitor *monitor, uint16_t port);
-
-/** Counts the open connections of ports that were configured after the start. */
-int monitor_adopt(struct monitor *monitor);
-
-/** Watches the ports that were added over the bus, too, and begins to count. */
-int monitor_start(struct monitor *monitor, struct reason *reason);
 
 /* ---- ports ---- */
 
@@ -111,6 +124,10 @@ int monitor_range(struct monitor *monitor, uint16_t port, enum role role, uint64
 int monitor_history(struct monitor *monitor, uint16_t port, enum role role, uint64_t from_usec,
                     uint64_t until_usec, enum resolution resolution, struct history *history);
 
+/** The gaps that touch [from_usec, until_usec), oldest first, those not yet written last. */
+int monitor_gaps(struct monitor *monitor, uint64_t from_usec, uint64_t until_usec,
+                 struct gap_list *ret);
+
 /** As probe_list(). */
 int monitor_connections(struct monitor *monitor, uint16_t port, struct connection **ret);
 
@@ -125,7 +142,7 @@ bool monitor_works_unprivileged(struct monitor *monitor);
 /** Whether what is counted can't be written at present. */
 bool monitor_ledger_fails(const struct monitor *monitor);
 
-/** What the ledger said about the last error. */
+/** What was last wrong with the ledger. */
 const char *monitor_ledger_message(struct monitor *monitor);
 
 #endif

@@ -1,270 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-#include "daemon/probe.h"
-
-#include "bpf/portmon-abi.h"
 #include "daemon/privileges.h"
-#include "portmon.skel.h"
-#include "shared/log.h"
+#include "daemon/probe-internal.h"
 #include "shared/time-util.h"
 
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/capability.h>
-#include <mntent.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/utsname.h>
 
 _Static_assert((int) PORTMON_ROLE_SERVER == ROLE_SERVER, "roles differ");
 _Static_assert((int) PORTMON_ROLE_CLIENT == ROLE_CLIENT, "roles differ");
 _Static_assert((int) _PORTMON_ROLE_MAX == _ROLE_MAX, "roles differ");
-
-/* Everything a probe holds in the kernel. */
-enum probe_fd {
-    MAP_SOCKETS,
-    MAP_PAGES,
-    MAP_WATCH,
-    MAP_CONTROL,
-    MAP_HEALTH,
-    LINK_SOCK_OPS,
-    LINK_STATE_1,
-    LINK_STATE_2,
-    LINK_WALK,
-    LINK_LIST,
-    LINK_SCAN_FILES,
-    LINK_SCAN_TCP,
-    LINK_OWNERS,
-    PROGRAM_STATE_1,
-    PROGRAM_STATE_2,
-    _PROBE_FD_MAX,
-};
-
-struct probe {
-    int fds[_PROBE_FD_MAX]; /* -1 if not there */
-    struct portmon_watch *watch;
-    struct portmon_control *control;
-    const struct portmon_health *health;
-};
-
-#define ROOT_CGROUP_INODE 1
-
-DEFINE_CLEANUP(struct portmon_bpf, portmon_bpf__destroy)
-
-static int on_libbpf_message(enum libbpf_print_level level, const char *format, va_list arguments)
-{
-    char line[900];
-    size_t length;
-
-    vsnprintf(line, sizeof(line), format, arguments);
-    length = strlen(line);
-    if (length > 0 && line[length - 1] == '\n')
-        line[length - 1] = '\0';
-    log_debug("%s", line);
-    return 0;
-}
-
-/* ---- opening ---- */
-
-/**
- * The cgroup that holds all others. In a container another one is mounted in its place, where
- * sock_ops would see the container only: -EXDEV.
- */
-static int open_root_cgroup(void)
-{
-    _cleanup_fclose_ FILE *mounts = setmntent("/proc/self/mounts", "re");
-    struct mntent *mount;
-    struct stat status;
-
-    while (mounts && (mount = getmntent(mounts))) {
-        _cleanup_close_ int fd = -1;
-
-        if (strcmp(mount->mnt_type, "cgroup2") != 0)
-            continue;
-        fd = open(mount->mnt_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0 || fstat(fd, &status) < 0)
-            continue;
-        return status.st_ino == ROOT_CGROUP_INODE ? TAKE_FD(fd) : -EXDEV;
-    }
-    return -ENOENT;
-}
-
-/** Keeps a descriptor of the probe's own, so that the skeleton and its memory can go. */
-static int keep(struct probe *probe, enum probe_fd which, int fd)
-{
-    if (fd < 0)
-        return fd;
-    probe->fds[which] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    return probe->fds[which] < 0 ? -errno : 0;
-}
-
-static int keep_link(struct probe *probe, enum probe_fd which, struct bpf_link *link)
-{
-    int r = link ? keep(probe, which, bpf_link__fd(link)) : -errno;
-
-    bpf_link__destroy(link);
-    return r;
-}
-
-static int attach_storage_iterator(struct probe *probe, enum probe_fd which,
-                                   struct bpf_program *program)
-{
-    union bpf_iter_link_info target = {.map.map_fd = (uint32_t) probe->fds[MAP_SOCKETS]};
-    LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &target,
-                .link_info_len = sizeof(target));
-
-    return keep_link(probe, which, bpf_program__attach_iter(program, &options));
-}
-
-/** What a kernel or a set of capabilities may lack; tried from the best to the barest. */
-struct feature_set {
-    bool sock_ops; /* CAP_NET_ADMIN, and the root cgroup */
-    bool enroll;   /* bpf_setsockopt() in iterators: Linux 5.14 */
-};
-
-static int load(struct probe *probe, const struct feature_set *features, int cgroup)
-{
-    _cleanup_(portmon_bpf__destroyp) struct portmon_bpf *bpf = portmon_bpf__open();
-    int r;
-
-    if (!bpf)
-        return -errno;
-    bpf_program__set_autoload(bpf->progs.portmon_sock_ops, features->sock_ops);
-    bpf->rodata->can_enroll = features->enroll;
-
-    if ((r = portmon_bpf__load(bpf)) < 0 ||
-        (r = keep(probe, MAP_SOCKETS, bpf_map__fd(bpf->maps.sockets))) < 0 ||
-        (r = keep(probe, MAP_PAGES, bpf_map__fd(bpf->maps.pages))) < 0 ||
-        (r = keep(probe, MAP_WATCH, bpf_map__fd(bpf->maps.watch))) < 0 ||
-        (r = keep(probe, MAP_CONTROL, bpf_map__fd(bpf->maps.control))) < 0 ||
-        (r = keep(probe, MAP_HEALTH, bpf_map__fd(bpf->maps.health))) < 0 ||
-        (r = keep(probe, PROGRAM_STATE_1, bpf_program__fd(bpf->progs.portmon_state_1))) < 0 ||
-        (r = keep(probe, PROGRAM_STATE_2, bpf_program__fd(bpf->progs.portmon_state_2))) < 0 ||
-        (r = keep_link(probe, LINK_STATE_1,
-                       bpf_program__attach_trace(bpf->progs.portmon_state_1))) < 0 ||
-        (r = keep_link(probe, LINK_STATE_2,
-                       bpf_program__attach_trace(bpf->progs.portmon_state_2))) < 0 ||
-        (r = attach_storage_iterator(probe, LINK_WALK, bpf->progs.portmon_walk)) < 0 ||
-        (r = attach_storage_iterator(probe, LINK_LIST, bpf->progs.portmon_list)) < 0 ||
-        (r = keep_link(probe, LINK_SCAN_FILES,
-                       bpf_program__attach_iter(bpf->progs.portmon_scan_files, NULL))) < 0 ||
-        (r = keep_link(probe, LINK_SCAN_TCP,
-                       bpf_program__attach_iter(bpf->progs.portmon_scan_tcp, NULL))) < 0 ||
-        (r = keep_link(probe, LINK_OWNERS,
-                       bpf_program__attach_iter(bpf->progs.portmon_owners, NULL))) < 0)
-        return r;
-    if (features->sock_ops)
-        return keep_link(probe, LINK_SOCK_OPS,
-                         bpf_program__attach_cgroup(bpf->progs.portmon_sock_ops, cgroup));
-    return 0;
-}
-
-static void close_all(struct probe *probe)
-{
-    for (int i = 0; i < _PROBE_FD_MAX; i++)
-        probe->fds[i] = safe_close(probe->fds[i]);
-}
-
-/** Says in words why the programs could not be loaded. */
-static int explain(struct reason *reason, int error)
-{
-    struct utsname kernel = {};
-
-    if (!privileges_have(CAPABILITY(CAP_SYS_ADMIN)) &&
-        !privileges_have(CAPABILITY(CAP_BPF) | CAPABILITY(CAP_PERFMON)))
-        return fail(reason, -EPERM,
-                    "Cannot load the BPF programs: CAP_BPF and CAP_PERFMON are missing; run "
-                    "portmond as root or start portmond.service");
-    if (access("/sys/kernel/btf/vmlinux", R_OK) < 0)
-        return fail(reason, -EOPNOTSUPP,
-                    "Cannot load the BPF programs: this kernel has no BTF in "
-                    "/sys/kernel/btf/vmlinux (CONFIG_DEBUG_INFO_BTF); use your distribution's "
-                    "kernel, or mount /sys");
-    if (error == -EPERM || error == -EACCES)
-        return fail(reason, -EPERM,
-                    "Cannot load the BPF programs: the kernel refuses it in spite of the "
-                    "capabilities; look for kernel lockdown, or a container that filters bpf(2)");
-    uname(&kernel);
-    return fail_errno(reason, -EOPNOTSUPP,
-                      "Cannot load the BPF programs on Linux %s, 5.12 or later is needed "
-                      "(--log-level=debug shows what the kernel says)",
-                      kernel.release);
-}
-
-static void *map_only_element(int fd, size_t size, int protection)
-{
-    void *memory = mmap(NULL, size, protection, MAP_SHARED, fd, 0);
-
-    return memory == MAP_FAILED ? NULL : memory;
-}
-
-static int map_memory(struct probe *probe)
-{
-    probe->watch = map_only_element(probe->fds[MAP_WATCH], sizeof(*probe->watch),
-                                    PROT_READ | PROT_WRITE);
-    probe->control = map_only_element(probe->fds[MAP_CONTROL], sizeof(*probe->control),
-                                      PROT_READ | PROT_WRITE);
-    probe->health = map_only_element(probe->fds[MAP_HEALTH], sizeof(*probe->health), PROT_READ);
-    return probe->watch && probe->control && probe->health ? 0 : -errno;
-}
-
-int probe_open(struct probe **ret, struct reason *reason)
-{
-    static const struct feature_set sets[] = {
-        {.sock_ops = true, .enroll = true},
-        {.sock_ops = true, .enroll = false},
-        {.sock_ops = false, .enroll = false},
-    };
-    _cleanup_(probe_freep) struct probe *probe = calloc(1, sizeof(*probe));
-    _cleanup_close_ int cgroup = -1;
-    sd_id128_t epoch;
-    int r = -ENOENT;
-
-    if (!probe)
-        return -ENOMEM;
-    for (int i = 0; i < _PROBE_FD_MAX; i++)
-        probe->fds[i] = -1;
-    libbpf_set_print(on_libbpf_message);
-
-    cgroup = open_root_cgroup();
-    if (cgroup < 0)
-        log_debug("No root cgroup (%s), so no sock_ops", strerrorname_np(-cgroup));
-    for (size_t i = 0; r < 0 && i < ELEMENTSOF(sets); i++) {
-        if (sets[i].sock_ops && cgroup < 0)
-            continue;
-        close_all(probe);
-        r = load(probe, &sets[i], cgroup);
-    }
-    if (r < 0)
-        return explain(reason, r);
-    r = map_memory(probe);
-    if (r < 0)
-        return fail_errno(reason, r, "Cannot map the BPF programs' memory");
-
-    r = sd_id128_randomize(&epoch);
-    if (r < 0)
-        return fail_errno(reason, r, "Cannot get random numbers");
-    memcpy(probe->control->epoch, &epoch, sizeof(epoch));
-    *ret = TAKE_PTR(probe);
-    return 0;
-}
-
-struct probe *probe_free(struct probe *probe)
-{
-    if (!probe)
-        return NULL;
-    if (probe->watch)
-        munmap(probe->watch, sizeof(*probe->watch));
-    if (probe->control)
-        munmap(probe->control, sizeof(*probe->control));
-    if (probe->health)
-        munmap((void *) probe->health, sizeof(*probe->health));
-    close_all(probe);
-    free(probe);
-    return NULL;
-}
 
 const char *probe_collector(const struct probe *probe)
 {
@@ -294,6 +39,11 @@ bool probe_works_unprivileged(struct probe *probe)
 }
 
 /* ---- the watch list ---- */
+
+bool probe_watches(const struct probe *probe, uint16_t port)
+{
+    return probe->watch->watched[port];
+}
 
 int probe_watch(struct probe *probe, uint16_t port)
 {
@@ -382,6 +132,16 @@ int probe_adopt(struct probe *probe)
     return r < 0 ? r : iterate_quietly(probe->fds[LINK_SCAN_TCP]);
 }
 
+int probe_recover(struct probe *probe)
+{
+    int r;
+
+    probe->control->recover = 1;
+    r = probe_adopt(probe);
+    probe->control->recover = 0;
+    return r;
+}
+
 int probe_walk(struct probe *probe, uint64_t tick_usec)
 {
     if (tick_usec)
@@ -417,7 +177,9 @@ int probe_read(struct probe *probe, struct port_counters *ports, size_t n)
 
         if (key != loaded) {
             r = bpf_map_lookup_elem(probe->fds[MAP_PAGES], &key, &page);
-            if (r < 0)
+            if (r == -ENOENT)
+                memset(&page, 0, sizeof(page));
+            else if (r < 0)
                 return r;
             loaded = key;
         }

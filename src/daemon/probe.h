@@ -50,11 +50,37 @@ struct probe_health {
     uint64_t contended;        /* harmless collisions of walks and closes */
 };
 
+/** A descriptor that a predecessor handed over, under the name it gave. */
+struct inherited_fd {
+    const char *name;
+    int fd;
+};
+
+/** Descriptors that are a probe's have names that begin so. */
+#define PROBE_NAME_PREFIX "portmon-"
+#define PROBE_NAME_SIZE   64
+
 /**
- * Loads the programs and attaches them, with nothing on the watch list. Returns 0, or a negative
- * errno with @reason: -EPERM without CAP_BPF and CAP_PERFMON, -EOPNOTSUPP on a kernel that can't.
+ * Opens a probe: takes over what a predecessor left, so that counting went on and goes on, and
+ * loads and attaches what is missing. The descriptors in @inherited become the probe's. Returns 0,
+ * or a negative errno with @reason: -EPERM without CAP_BPF and CAP_PERFMON, -EOPNOTSUPP on a kernel
+ * that can't.
  */
-int probe_open(struct probe **ret, struct reason *reason);
+int probe_open(struct probe **ret, const struct inherited_fd *inherited, size_t n_inherited,
+               struct reason *reason);
+
+/** Who keeps descriptors for a successor. */
+struct probe_keeper {
+    int (*keep)(void *userdata, const char *name, int fd);
+    void (*drop)(void *userdata, const char *name);
+};
+
+/**
+ * Gives the keeper what a successor will need, and then drops what ours left and nobody needs: at
+ * no moment nothing is attached. What was handed over before is not handed over again. Returns 0,
+ * or what keep() failed with.
+ */
+int probe_hand_over(const struct probe *probe, const struct probe_keeper *keeper, void *userdata);
 
 /** Detaches the programs unless somebody else holds them. Takes NULL; returns NULL. */
 struct probe *probe_free(struct probe *probe);
@@ -72,6 +98,9 @@ sd_id128_t probe_epoch(const struct probe *probe);
  */
 bool probe_works_unprivileged(struct probe *probe);
 
+/** Whether a port is on the watch list, where a predecessor may have put it. */
+bool probe_watches(const struct probe *probe, uint16_t port);
+
 /**
  * Begins to count a port's new connections. Follow it up with probe_adopt() for those that are
  * open. Returns 0 or a negative errno: -ENOMEM if the kernel has no room for the counters.
@@ -85,12 +114,20 @@ void probe_unwatch(struct probe *probe, uint16_t port);
 int probe_adopt(struct probe *probe);
 
 /**
+ * Counts connections that opened unseen since their port was watched, with all they transferred.
+ */
+int probe_recover(struct probe *probe);
+
+/**
  * Brings the counters up to date. @tick_usec (CLOCK_BOOTTIME) ends a one-second interval for the
  * connections' rates; 0 leaves those alone.
  */
 int probe_walk(struct probe *probe, uint64_t tick_usec);
 
-/** Reads the counters of ports[0..n-1].port; neighbours share a system call. */
+/**
+ * Reads the counters of ports[0..n-1].port; neighbours share a system call. A port that was never
+ * watched has zeros.
+ */
 int probe_read(struct probe *probe, struct port_counters *ports, size_t n);
 
 /**

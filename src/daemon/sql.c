@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 
 /* How long a reader or a backup may hold the database before a write gives up: the main loop
  * waits meanwhile. What was not written is kept and tried again. */
@@ -96,6 +97,70 @@ int sql_get_number(struct sql *sql, const char *text, int64_t *ret)
         return r;
     *ret = r > 0 ? sqlite3_column_int64(statement->stmt, 0) : 0;
     return 0;
+}
+
+int sql_copy(struct sql *sql, const char *path)
+{
+    _cleanup_(statement_freep) struct statement *statement = NULL;
+    int r = statement_prepare(sql, "VACUUM INTO ?", &statement);
+
+    if (r < 0 || (r = statement_bind(statement, "s", path)) < 0)
+        return r;
+    return statement_finish(statement);
+}
+
+/** Inserts the current row of a query. Returns 1 if it was not there, or a negative errno. */
+static int copy_row(sqlite3_stmt *row, sqlite3_stmt *insert, struct sql *to)
+{
+    int r;
+
+    sqlite3_reset(insert);
+    for (int i = 0; i < sqlite3_column_count(row); i++)
+        sqlite3_bind_value(insert, i + 1, sqlite3_column_value(row, i));
+    r = error_from(sqlite3_step(insert));
+    return r < 0 ? r : sqlite3_changes(to->db) > 0;
+}
+
+/** Prepares the statement that reads a table by its key, and the one that writes such rows. */
+static int prepare_salvage(struct sql *from, struct sql *to, const struct sql_table *table,
+                           const char *direction, struct statement **ret_rows,
+                           struct statement **ret_insert)
+{
+    char text[256];
+    int n = snprintf(text, sizeof(text), "SELECT * FROM %s ORDER BY ", table->name), r;
+
+    for (int i = 0; i < 4 && table->key[i]; i++)
+        n += snprintf(text + n, sizeof(text) - (size_t) n, "%s%s %s", i ? ", " : "", table->key[i],
+                      direction);
+    r = statement_prepare(from, text, ret_rows);
+    if (r < 0)
+        return r;
+    n = snprintf(text, sizeof(text), "INSERT OR IGNORE INTO %s VALUES (", table->name);
+    for (int i = 0; i < sqlite3_column_count((*ret_rows)->stmt); i++)
+        n += snprintf(text + n, sizeof(text) - (size_t) n, "%s?", i ? ", " : "");
+    snprintf(text + n, sizeof(text) - (size_t) n, ")");
+    return statement_prepare(to, text, ret_insert);
+}
+
+/** Copies rows until there are no more, or none that can be read, taken, or is new. */
+static int64_t salvage_direction(struct sql *from, struct sql *to, const struct sql_table *table,
+                                 const char *direction)
+{
+    _cleanup_(statement_freep) struct statement *rows = NULL, *insert = NULL;
+    int64_t n = 0;
+
+    if (prepare_salvage(from, to, table, direction, &rows, &insert) < 0)
+        return 0;
+    while (sqlite3_step(rows->stmt) == SQLITE_ROW && copy_row(rows->stmt, insert->stmt, to) > 0)
+        n++;
+    return n;
+}
+
+int64_t sql_salvage(struct sql *from, struct sql *to, const struct sql_table *table)
+{
+    int64_t n = salvage_direction(from, to, table, "ASC");
+
+    return n + salvage_direction(from, to, table, "DESC");
 }
 
 int statement_prepare(struct sql *sql, const char *text, struct statement **ret)

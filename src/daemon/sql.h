@@ -33,6 +33,21 @@ int sql_run(struct sql *sql, const char *text);
 /** Runs one statement that gives one number. */
 int sql_get_number(struct sql *sql, const char *text, int64_t *ret);
 
+/** Copies the whole database into a new file. */
+int sql_copy(struct sql *sql, const char *path);
+
+/** A table and the columns of its primary key, at most four. */
+struct sql_table {
+    const char *name;
+    const char *key[4];
+};
+
+/**
+ * Copies the rows of a table that can be read, of a damaged database too: from both ends up to
+ * where the damage is. Rows that are there already stay. Returns their number.
+ */
+int64_t sql_salvage(struct sql *from, struct sql *to, const struct sql_table *table);
+
 /** Prepares a statement for the life of the connection. */
 int statement_prepare(struct sql *sql, const char *text, struct statement **ret);
 struct statement *statement_free(struct statement *statement);

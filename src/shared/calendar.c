@@ -13,7 +13,7 @@
 #define SEC_PER_HOUR INT64_C(3600)
 #define SEC_PER_DAY  (24 * SEC_PER_HOUR)
 
-/* No zone has ever been further from UTC than this. */
+/* No zone has ever been further from UTC than this, nor changed its clocks twice so soon. */
 #define MAX_OFFSET_SEC (26 * SEC_PER_HOUR)
 
 /* No zone has ever set its clocks back by more than this. */
@@ -203,23 +203,14 @@ static int64_t bisect_change(int64_t low, int64_t high)
 
 static int64_t date_start_sec(struct date date)
 {
-    int64_t utc = date_to_utc(date), start, change;
-    long offset = local_time(utc - MAX_OFFSET_SEC - MAX_STEP_SEC).tm_gmtoff;
+    int64_t utc = date_to_utc(date), low = utc - MAX_OFFSET_SEC, high = utc + MAX_OFFSET_SEC;
+    long offset = local_time(low).tm_gmtoff;
 
-    /* Nearly always: midnight exists and no clock was changed in the days before it. */
-    start = utc - offset;
-    if (local_time(start).tm_gmtoff == offset)
-        return start;
-
-    start = bisect_start(utc - MAX_OFFSET_SEC, utc + MAX_OFFSET_SEC, date);
-
-    /* Clocks set back across midnight come to the day twice. The first time begins it. */
-    if (local_time(start - MAX_STEP_SEC).tm_gmtoff != local_time(start - 1).tm_gmtoff) {
-        change = bisect_change(start - MAX_STEP_SEC, start - 1);
-        if (has_come(change - 1, date))
-            start = bisect_start(change - MAX_STEP_SEC, change - 1, date);
-    }
-    return start;
+    /* Nearly always the clock is not changed in the day before it comes to midnight. That it may be
+     * set back across midnight afterwards, and come there again, does not matter. */
+    if (local_time(utc - offset).tm_gmtoff == offset)
+        return utc - offset;
+    return bisect_start(low, high, date);
 }
 
 /** Moments before the epoch are none; it stands for them. */

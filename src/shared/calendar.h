@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/** How finely a history is divided. Days and months are those of the local time zone. */
+/** How finely a history is divided. Hours, days and months are those of the local clock. */
 enum resolution {
     RESOLUTION_5MIN,
     RESOLUTION_HOUR,
@@ -21,7 +21,7 @@ enum resolution {
     _RESOLUTION_MAX,
 };
 
-/** The length of RESOLUTION_5MIN. Every zone's days begin on such a boundary. */
+/** The length of RESOLUTION_5MIN. Every zone's days have begun on such a boundary since 1973. */
 #define BUCKET_USEC (UINT64_C(300) * 1000000)
 
 /** A day of the Gregorian calendar: year 1..9999, month 1..12, day 1..31. */
@@ -82,7 +82,10 @@ const char *resolution_to_string(enum resolution resolution);
 /** Returns the resolution of that name, or -EINVAL. */
 int resolution_from_string(const char *name);
 
-/** The first moment of the 5 minutes, clock hour, day or month that a moment belongs to. */
+/**
+ * The first moment of the 5 minutes, clock hour, day or month that a moment belongs to. An hour in
+ * which the clock is changed by a part of an hour ends there.
+ */
 uint64_t period_start(enum resolution resolution, uint64_t usec);
 
 /** The first moment after it. */

@@ -158,7 +158,9 @@ def data_directory(directory):
     fails(*places(directory), says=["/data", "Not a directory"])
     data.unlink()
     data.mkdir(0o700)
-    fails(*places(directory), says=["/data", "Permission denied"], unprivileged=True)
+    directory.chmod(0o755)
+    fails("--data-dir", data, "--socket", f"/tmp/portmon-test-{os.getpid()}", unprivileged=True,
+          says=["/data", "Permission denied"])
 
 
 @in_directory
