@@ -12,6 +12,10 @@
 
 #define LONG_ONLY 0x100
 
+/* A century, and an hour: more is a slip of the finger. */
+#define MAX_CYCLES_BACK  1200
+#define MAX_INTERVAL_SEC 3600
+
 int usage_error(const char *format, ...)
 {
     va_list arguments;
@@ -93,6 +97,19 @@ static int take_cycle_day(struct arguments *arguments, const char *value)
     return set_range(arguments, RANGE_CYCLE);
 }
 
+static int take_cycle(struct arguments *arguments, const char *value)
+{
+    uint64_t back;
+
+    if (parse_number(*value == '-' ? value + 1 : value, 0, MAX_CYCLES_BACK, &back) < 0 ||
+        (*value != '-' && back != 0))
+        return usage_error("'%s' is not a billing cycle; use 0 for the current one, -1 for the one "
+                           "before, …",
+                           value);
+    arguments->range.cycle_offset = -(int) back;
+    return set_range(arguments, RANGE_CYCLE);
+}
+
 static int take_date(struct arguments *arguments, const char *value, struct date *ret)
 {
     if (date_parse(value, ret) < 0)
@@ -108,6 +125,60 @@ static int take_from(struct arguments *arguments, const char *value)
 static int take_to(struct arguments *arguments, const char *value)
 {
     return take_date(arguments, value, &arguments->range.to);
+}
+
+static int take_by(struct arguments *arguments, const char *value)
+{
+    int resolution = resolution_from_string(value);
+
+    if (resolution < 0)
+        return usage_error("'%s' is not a resolution; use 5min, hour, day or month", value);
+    arguments->by = (enum resolution) resolution;
+    return 0;
+}
+
+static int take_limit(struct arguments *arguments, const char *value)
+{
+    uint64_t limit;
+
+    if (parse_number(value, 1, SIZE_MAX, &limit) < 0)
+        return usage_error("'%s' is not a number of rows", value);
+    arguments->limit = limit;
+    return 0;
+}
+
+static int take_top(struct arguments *arguments, const char *value)
+{
+    arguments->top = true;
+    return 0;
+}
+
+static int take_interval(struct arguments *arguments, const char *value)
+{
+    uint64_t seconds;
+
+    if (parse_number(value, 1, MAX_INTERVAL_SEC, &seconds) < 0)
+        return usage_error("'%s' is not a number of seconds from 1 to %d", value, MAX_INTERVAL_SEC);
+    arguments->interval_sec = (unsigned) seconds;
+    return 0;
+}
+
+static int take_utc(struct arguments *arguments, const char *value)
+{
+    arguments->utc = true;
+    return 0;
+}
+
+static int take_si(struct arguments *arguments, const char *value)
+{
+    arguments->units = UNITS_SI;
+    return 0;
+}
+
+static int take_csv(struct arguments *arguments, const char *value)
+{
+    arguments->csv = true;
+    return 0;
 }
 
 static int take_json(struct arguments *arguments, const char *value)
@@ -140,8 +211,22 @@ static const struct option_entry {
                              take_last_30_days},
     [OPTION_CYCLE_DAY] = {"cycle-day", 0, "D", "The billing cycle that begins on day D (1 to 31)",
                           take_cycle_day},
+    [OPTION_CYCLE] = {"cycle", 0, "N",
+                      "0: the current billing cycle, -1: the one before; with the port's own day "
+                      "unless --cycle-day is given",
+                      take_cycle},
     [OPTION_FROM] = {"from", 0, "DATE", "From this day, YYYY-MM-DD …", take_from},
     [OPTION_TO] = {"to", 0, "DATE", "… up to and including this one", take_to},
+    [OPTION_BY] = {"by", 0, "RESOLUTION", "A row for each 5min, hour, day (default) or month",
+                   take_by},
+    [OPTION_LIMIT] = {"limit", 0, "N", "The last N rows only", take_limit},
+    [OPTION_TOP] = {"top", 0, NULL, "The heaviest rows first (10 of them without --limit)",
+                    take_top},
+    [OPTION_INTERVAL] = {"interval", 'n', "SECONDS", "A line every so many seconds (1)",
+                         take_interval},
+    [OPTION_UTC] = {"utc", 0, NULL, "Show times in UTC", take_utc},
+    [OPTION_SI] = {"si", 0, NULL, "Units of 1000 bytes, not 1024", take_si},
+    [OPTION_CSV] = {"csv", 0, NULL, "Print comma-separated values: plain bytes", take_csv},
     [OPTION_JSON] = {"json", 0, NULL, "Print JSON: plain bytes and microseconds", take_json},
 };
 
@@ -270,6 +355,8 @@ static int check(const struct arguments *arguments)
                            verb->name);
     if (arguments->host && arguments->socket_path)
         return usage_error("--host and --socket exclude each other");
+    if (arguments->json && arguments->csv)
+        return usage_error("--json and --csv exclude each other");
     if (range->kind == RANGE_DATES) {
         if (!(arguments->given & BIT(OPTION_FROM)))
             return usage_error("--to needs --from");
@@ -284,7 +371,7 @@ static int check(const struct arguments *arguments)
 int arguments_parse(const struct verb *verbs, int argc, char *argv[], struct arguments *ret,
                     int *ret_status)
 {
-    *ret = (struct arguments){};
+    *ret = (struct arguments){.by = RESOLUTION_DAY, .interval_sec = 1};
     *ret_status = take_options(argc, argv, ret);
     if (*ret_status)
         return 0;

@@ -8,9 +8,11 @@
  */
 
 #include "client/range.h"
+#include "shared/format.h"
 #include "shared/traffic.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum option_id {
@@ -27,8 +29,16 @@ enum option_id {
     OPTION_LAST_7_DAYS,
     OPTION_LAST_30_DAYS,
     OPTION_CYCLE_DAY,
+    OPTION_CYCLE,
     OPTION_FROM,
     OPTION_TO,
+    OPTION_BY,
+    OPTION_LIMIT,
+    OPTION_TOP,
+    OPTION_INTERVAL,
+    OPTION_UTC,
+    OPTION_SI,
+    OPTION_CSV,
     OPTION_JSON,
     _OPTION_MAX,
 };
@@ -38,9 +48,10 @@ enum option_id {
 #define COMMON_OPTIONS \
     (BIT(OPTION_HOST) | BIT(OPTION_SOCKET) | BIT(OPTION_HELP) | BIT(OPTION_VERSION))
 
-#define RANGE_OPTIONS                                                       \
-    (BIT(OPTION_TODAY) | BIT(OPTION_THIS_MONTH) | BIT(OPTION_LAST_7_DAYS) | \
-     BIT(OPTION_LAST_30_DAYS) | BIT(OPTION_CYCLE_DAY) | BIT(OPTION_FROM) | BIT(OPTION_TO))
+#define RANGE_OPTIONS                                                                          \
+    (BIT(OPTION_TODAY) | BIT(OPTION_THIS_MONTH) | BIT(OPTION_LAST_7_DAYS) |                    \
+     BIT(OPTION_LAST_30_DAYS) | BIT(OPTION_CYCLE_DAY) | BIT(OPTION_CYCLE) | BIT(OPTION_FROM) | \
+     BIT(OPTION_TO))
 
 struct context;
 
@@ -68,6 +79,13 @@ struct arguments {
     uint16_t port; /* 0 if none was given */
     enum role role;
     struct range_request range;
+    enum resolution by; /* RESOLUTION_DAY if not given */
+    size_t limit;       /* rows at the most; 0 if not given */
+    bool top;
+    unsigned interval_sec;
+    enum unit_system units;
+    bool utc;
+    bool csv;
     bool json;
 };
 

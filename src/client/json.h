@@ -8,39 +8,35 @@
  */
 
 #include "client/monitor-client.h"
-#include "client/range.h"
+#include "client/summary.h"
+#include "shared/cleanup.h"
 
 struct json_object;
 
 struct json_object *json_free(struct json_object *object);
 DEFINE_CLEANUP(struct json_object, json_free)
 
-/** The figures of a port over days. */
-struct range_report {
-    uint16_t port;
-    struct range range;
-    struct traffic total;
-    struct history days;
-};
-
-void range_report_clear(struct range_report *report);
-#define _cleanup_range_report_ _cleanup_(range_report_clear)
-
-/* Each returns an object, to be freed, or NULL without memory. */
-
 struct json_object *json_stats(const struct port_stats *stats);
-struct json_object *json_range_report(const struct range_report *report);
+
+/** A summary with rows of days. */
+struct json_object *json_range(uint16_t port, enum role role, const struct summary *summary,
+                               bool utc);
+
+struct json_object *json_history(uint16_t port, enum role role, enum resolution resolution,
+                                 const struct summary *summary, bool utc);
+struct json_object *json_connections(uint16_t port, const struct connection_list *list);
 struct json_object *json_status(const struct service_status *status, const struct port_list *ports,
-                                uint64_t now_usec);
+                                const struct gap_list *gaps, uint64_t now_usec);
 struct json_object *json_ports(const struct port_list *ports);
 
-/** An object with one member, an array that json_append() fills. */
-struct json_object *json_list(const char *name);
+/**
+ * Collects the objects of several ports in one: {"ports": […]}. With a @list that is NULL the
+ * object is printed by itself. @object becomes the list's, or is freed. Returns 0 or -EIO.
+ */
+struct json_object *json_list_new(void);
+int json_emit(struct json_object *list, struct json_object *object);
 
-/** Puts @item, which becomes the list's, at the end. */
-void json_append(struct json_object *list, const char *name, struct json_object *item);
-
-/** Prints it and returns an exit status. */
+/** Prints it. Returns 0 or -EIO. */
 int json_print(struct json_object *object);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/monitor-client.h"
 
+#include "client/monitor-answers.h"
 #include "shared/bus-names.h"
 
 #include <errno.h>
@@ -12,32 +13,6 @@ struct monitor_client {
     sd_bus *bus;
     const char *destination; /* NULL on a peer connection */
 };
-
-/* ---- results ---- */
-
-void port_list_clear(struct port_list *list)
-{
-    for (size_t i = 0; i < list->n; i++)
-        free(list->ports[i].description);
-    free(list->ports);
-    *list = (struct port_list){};
-}
-
-void port_stats_clear(struct port_stats *stats)
-{
-    free(stats->description);
-    *stats = (struct port_stats){};
-}
-
-void service_status_clear(struct service_status *status)
-{
-    free(status->version);
-    free(status->collector);
-    free(status->data_directory);
-    free(status->socket_path);
-    free(status->time_zone);
-    *status = (struct service_status){};
-}
 
 /* ---- connecting ---- */
 
@@ -173,14 +148,38 @@ struct monitor_client *monitor_client_free(struct monitor_client *client)
 
 /* ---- calling ---- */
 
+/** The polkit action that a method asks for, or NULL. */
+static const char *action_of(const char *member)
+{
+    static const struct {
+        const char *member;
+        const char *action;
+    } actions[] = {
+        {"AddPort", ACTION_MANAGE_PORTS},
+        {"RemovePort", ACTION_MANAGE_PORTS},
+        {"SetDescription", ACTION_MANAGE_PORTS},
+        {"Flush", ACTION_FLUSH},
+        {"ListConnections", ACTION_INSPECT_CONNECTIONS},
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(actions); i++)
+        if (strcmp(actions[i].member, member) == 0)
+            return actions[i].action;
+    return NULL;
+}
+
 /** Puts why a call failed behind what was tried: @tried is "read the figures of port 5000". */
-static int call_failed(struct reason *reason, int r, const sd_bus_error *error, const char *tried)
+static int call_failed(struct reason *reason, int r, const sd_bus_error *error, const char *member,
+                       const char *tried)
 {
     if (sd_bus_error_has_name(error, ERROR_NO_SUCH_PORT))
         r = -ENOENT;
     else if (sd_bus_error_has_names(error, SD_BUS_ERROR_ACCESS_DENIED,
                                     SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
         r = -EACCES;
+    if (r == -EACCES && action_of(member))
+        return fail(reason, r, "Cannot %s: %s (the action is %s; try sudo)", tried, error->message,
+                    action_of(member));
     if (r == -ECONNRESET || r == -ENOTCONN)
         return fail(reason, -ENOTCONN, "Cannot %s: portmond went away", tried);
     if (error->message)
@@ -208,7 +207,7 @@ static int call(struct monitor_client *client, struct reason *reason, const char
         r = sd_bus_message_set_allow_interactive_authorization(message, true);
     if (r >= 0)
         r = sd_bus_call(client->bus, message, 0, &error, ret_reply);
-    return r < 0 ? call_failed(reason, r, &error, tried) : 0;
+    return r < 0 ? call_failed(reason, r, &error, member, tried) : 0;
 }
 
 /** A reply that is not of the shape it should have. */
@@ -223,184 +222,6 @@ static const char *tried_port(char buffer[static TRIED_SIZE], const char *format
 {
     snprintf(buffer, TRIED_SIZE, format, port);
     return buffer;
-}
-
-/* ---- reading answers ---- */
-
-static int read_port_list(sd_bus_message *reply, struct port_list *ret)
-{
-    _cleanup_port_list_ struct port_list list = {};
-    const char *description;
-    struct port_name *ports;
-    size_t size = 0;
-    uint16_t port;
-    int r;
-
-    r = sd_bus_message_enter_container(reply, 'a', "(qs)");
-    if (r < 0)
-        return r;
-    while ((r = sd_bus_message_read(reply, "(qs)", &port, &description)) > 0) {
-        if (list.n == size) {
-            size = size * 2 ?: 16;
-            ports = reallocarray(list.ports, size, sizeof(*ports));
-            if (!ports)
-                return -ENOMEM;
-            list.ports = ports;
-        }
-        list.ports[list.n].port = port;
-        list.ports[list.n].description = strdup(description);
-        if (!list.ports[list.n++].description)
-            return -ENOMEM;
-    }
-    if (r < 0)
-        return r;
-    *ret = list;
-    list = (struct port_list){};
-    return 0;
-}
-
-static const struct {
-    const char *name;
-    size_t offset;
-} figure_names[] = {
-    {"RxBytes", offsetof(struct role_figures, rx_bytes)},
-    {"TxBytes", offsetof(struct role_figures, tx_bytes)},
-    {"RxPackets", offsetof(struct role_figures, rx_packets)},
-    {"TxPackets", offsetof(struct role_figures, tx_packets)},
-    {"Connections", offsetof(struct role_figures, connections)},
-    {"ConnectionsTotal", offsetof(struct role_figures, connections_total)},
-    {"RxRate", offsetof(struct role_figures, rx_rate)},
-    {"TxRate", offsetof(struct role_figures, tx_rate)},
-    {"TodayRxBytes", offsetof(struct role_figures, today_rx_bytes)},
-    {"TodayTxBytes", offsetof(struct role_figures, today_tx_bytes)},
-};
-
-static uint64_t *find_figure(struct role_figures *figures, const char *name)
-{
-    for (size_t i = 0; i < ELEMENTSOF(figure_names); i++)
-        if (strcmp(figure_names[i].name, name) == 0)
-            return (uint64_t *) (void *) ((char *) figures + figure_names[i].offset);
-    return NULL;
-}
-
-/** Reads an `a{sv}` of figures. What a newer portmond adds is passed over. */
-static int read_figures(sd_bus_message *reply, struct port_stats *stats, enum role role)
-{
-    const char *name, *text;
-    uint64_t *figure;
-    int r;
-
-    r = sd_bus_message_enter_container(reply, 'a', "{sv}");
-    if (r < 0)
-        return r;
-    while ((r = sd_bus_message_enter_container(reply, 'e', "sv")) > 0) {
-        if ((r = sd_bus_message_read(reply, "s", &name)) < 0)
-            return r;
-        figure = find_figure(&stats->role[role], name);
-        if (figure)
-            r = sd_bus_message_read(reply, "v", "t", figure);
-        else if (role == ROLE_SERVER && strcmp(name, "Port") == 0)
-            r = sd_bus_message_read(reply, "v", "q", &stats->port);
-        else if (role == ROLE_SERVER && strcmp(name, "Description") == 0) {
-            r = sd_bus_message_read(reply, "v", "s", &text);
-            if (r >= 0 && !(stats->description = strdup(text)))
-                r = -ENOMEM;
-        } else if (role == ROLE_SERVER && strcmp(name, "Client") == 0) {
-            if ((r = sd_bus_message_enter_container(reply, 'v', "a{sv}")) >= 0 &&
-                (r = read_figures(reply, stats, ROLE_CLIENT)) >= 0)
-                r = sd_bus_message_exit_container(reply);
-        } else
-            r = sd_bus_message_skip(reply, "v");
-        if (r < 0 || (r = sd_bus_message_exit_container(reply)) < 0)
-            return r;
-    }
-    return r < 0 ? r : sd_bus_message_exit_container(reply);
-}
-
-static int read_record(sd_bus_message *reply, struct interval *ret)
-{
-    struct traffic *t = &ret->traffic;
-
-    return sd_bus_message_read(reply, "(tttttttt)", &ret->start_usec, &t->rx_bytes, &t->tx_bytes,
-                               &t->rx_packets, &t->tx_packets, &t->connections, &t->peak_rx_rate,
-                               &t->peak_tx_rate);
-}
-
-static const struct {
-    const char *name; /* on the bus */
-    const char *json;
-} loss_names[N_LOSSES] = {
-    {"StorageFailures", "storage_failures"},
-    {"LostCloses", "lost_closes"},
-    {"Unsettled", "unsettled"},
-    {"SkippedEvents", "skipped_events"},
-};
-
-static int read_losses(sd_bus_message *reply, struct service_status *status)
-{
-    const char *name;
-    uint64_t count;
-    int r;
-
-    if ((r = sd_bus_message_enter_container(reply, 'v', "a{st}")) < 0 ||
-        (r = sd_bus_message_enter_container(reply, 'a', "{st}")) < 0)
-        return r;
-    while ((r = sd_bus_message_read(reply, "{st}", &name, &count)) > 0)
-        for (size_t i = 0; i < N_LOSSES; i++)
-            if (strcmp(loss_names[i].name, name) == 0)
-                status->losses[i].count = count;
-    if (r < 0 || (r = sd_bus_message_exit_container(reply)) < 0)
-        return r;
-    return sd_bus_message_exit_container(reply);
-}
-
-static int read_status(sd_bus_message *reply, struct service_status *status)
-{
-    const struct {
-        const char *name;
-        char **value;
-    } strings[] = {
-        {"Version", &status->version},
-        {"Collector", &status->collector},
-        {"DataDirectory", &status->data_directory},
-        {"SocketPath", &status->socket_path},
-        {"TimeZone", &status->time_zone},
-    };
-    const char *name, *text;
-    int r;
-
-    r = sd_bus_message_enter_container(reply, 'a', "{sv}");
-    if (r < 0)
-        return r;
-    while ((r = sd_bus_message_enter_container(reply, 'e', "sv")) > 0) {
-        char **string = NULL;
-
-        if ((r = sd_bus_message_read(reply, "s", &name)) < 0)
-            return r;
-        for (size_t i = 0; i < ELEMENTSOF(strings); i++)
-            if (strcmp(strings[i].name, name) == 0)
-                string = strings[i].value;
-        if (string) {
-            r = sd_bus_message_read(reply, "v", "s", &text);
-            if (r >= 0 && !(*string = strdup(text)))
-                r = -ENOMEM;
-        } else if (strcmp(name, "StartTimestamp") == 0)
-            r = sd_bus_message_read(reply, "v", "t", &status->start_usec);
-        else if (strcmp(name, "RetentionDays") == 0)
-            r = sd_bus_message_read(reply, "v", "u", &status->retention_days);
-        else if (strcmp(name, "Health") == 0)
-            r = read_losses(reply, status);
-        else
-            r = sd_bus_message_skip(reply, "v");
-        if (r < 0 || (r = sd_bus_message_exit_container(reply)) < 0)
-            return r;
-    }
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < ELEMENTSOF(strings); i++)
-        if (!*strings[i].value && !(*strings[i].value = strdup("")))
-            return -ENOMEM;
-    return 0;
 }
 
 /* ---- the calls ---- */
@@ -418,10 +239,8 @@ int monitor_client_status(struct monitor_client *client, struct service_status *
                            "org.freedesktop.DBus.Properties", "GetAll", &error, &reply, "s",
                            MONITOR_INTERFACE);
     if (r < 0)
-        return call_failed(reason, r, &error, tried);
-    for (size_t i = 0; i < N_LOSSES; i++)
-        status.losses[i].name = loss_names[i].json;
-    r = read_status(reply, &status);
+        return call_failed(reason, r, &error, "GetAll", tried);
+    r = answer_status(reply, &status);
     if (r < 0)
         return bad_reply(reason, r, tried);
     *ret = status;
@@ -434,12 +253,17 @@ int monitor_client_list_ports(struct monitor_client *client, struct port_list *r
 {
     static const char tried[] = "list the ports";
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    _cleanup_port_list_ struct port_list list = {};
     int r = call(client, reason, tried, "ListPorts", &reply, "");
 
     if (r < 0)
         return r;
-    r = read_port_list(reply, ret);
-    return r < 0 ? bad_reply(reason, r, tried) : 0;
+    r = answer_ports(reply, &list);
+    if (r < 0)
+        return bad_reply(reason, r, tried);
+    *ret = list;
+    list = (struct port_list){};
+    return 0;
 }
 
 int monitor_client_stats(struct monitor_client *client, uint16_t port, struct port_stats *ret,
@@ -454,7 +278,7 @@ int monitor_client_stats(struct monitor_client *client, uint16_t port, struct po
     r = call(client, reason, tried, "GetStats", &reply, "q", port);
     if (r < 0)
         return r;
-    r = read_figures(reply, &stats, ROLE_SERVER);
+    r = answer_stats(reply, &stats);
     if (r < 0)
         return bad_reply(reason, r, tried);
     *ret = stats;
@@ -476,7 +300,7 @@ int monitor_client_range(struct monitor_client *client, uint16_t port, enum role
              from_usec, until_usec);
     if (r < 0)
         return r;
-    r = read_record(reply, &record);
+    r = answer_record(reply, &record);
     if (r <= 0)
         return bad_reply(reason, r < 0 ? r : -EBADMSG, tried);
     *ret = record.traffic;
@@ -499,12 +323,50 @@ int monitor_client_history(struct monitor_client *client, uint16_t port, enum ro
     if (r < 0)
         return r;
     r = sd_bus_message_enter_container(reply, 'a', "(tttttttt)");
-    while (r >= 0 && (r = read_record(reply, &record)) > 0)
+    while (r >= 0 && (r = answer_record(reply, &record)) > 0)
         r = history_add(&history, record.start_usec, &record.traffic);
     if (r < 0)
         return bad_reply(reason, r, tried);
     *ret = history;
     history = (struct history){};
+    return 0;
+}
+
+int monitor_client_gaps(struct monitor_client *client, uint64_t from_usec, uint64_t until_usec,
+                        struct gap_list *ret, struct reason *reason)
+{
+    static const char tried[] = "read the gaps";
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    _cleanup_gap_list_ struct gap_list gaps = {};
+    int r = call(client, reason, tried, "ListGaps", &reply, "tt", from_usec, until_usec);
+
+    if (r < 0)
+        return r;
+    r = answer_gaps(reply, &gaps);
+    if (r < 0)
+        return bad_reply(reason, r, tried);
+    *ret = gaps;
+    gaps = (struct gap_list){};
+    return 0;
+}
+
+int monitor_client_connections(struct monitor_client *client, uint16_t port,
+                               struct connection_list *ret, struct reason *reason)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    _cleanup_connection_list_ struct connection_list list = {};
+    char tried[TRIED_SIZE];
+    int r;
+
+    tried_port(tried, "list the connections of port %u", port);
+    r = call(client, reason, tried, "ListConnections", &reply, "q", port);
+    if (r < 0)
+        return r;
+    r = answer_connections(reply, &list);
+    if (r < 0)
+        return bad_reply(reason, r, tried);
+    *ret = list;
+    list = (struct connection_list){};
     return 0;
 }
 

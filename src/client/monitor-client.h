@@ -9,6 +9,7 @@
  */
 
 #include "shared/cleanup.h"
+#include "shared/gap.h"
 #include "shared/history.h"
 #include "shared/reason.h"
 #include "shared/traffic.h"
@@ -51,11 +52,42 @@ struct role_figures {
 struct port_stats {
     uint16_t port;
     char *description;
+    uint32_t cycle_day; /* on which its billing cycle begins; 0 if none */
     struct role_figures role[_ROLE_MAX];
 };
 
 void port_stats_clear(struct port_stats *stats);
 #define _cleanup_port_stats_ _cleanup_(port_stats_clear)
+
+/** An open connection. */
+struct connection {
+    char *local_address;
+    char *remote_address;
+    char *state;
+    char *process; /* "" if none holds it */
+    enum role role;
+    uint16_t local_port;
+    uint16_t remote_port;
+    uint32_t pid;
+    uint64_t rx_bytes;
+    uint64_t tx_bytes;
+    uint64_t rx_rate;
+    uint64_t tx_rate;
+    uint64_t started_usec;
+    uint64_t duration_usec;
+    uint64_t rtt_usec;
+    uint64_t retransmissions;
+    bool adopted; /* open before its port was added: counted and timed from then on */
+};
+
+/** The busiest first. Empty when zeroed. */
+struct connection_list {
+    struct connection *connections;
+    size_t n;
+};
+
+void connection_list_clear(struct connection_list *list);
+#define _cleanup_connection_list_ _cleanup_(connection_list_clear)
 
 /** A thing that was lost, and how often. */
 struct loss {
@@ -102,6 +134,11 @@ int monitor_client_range(struct monitor_client *client, uint16_t port, enum role
 int monitor_client_history(struct monitor_client *client, uint16_t port, enum role role,
                            uint64_t from_usec, uint64_t until_usec, const char *resolution,
                            struct history *ret, struct reason *reason);
+
+int monitor_client_gaps(struct monitor_client *client, uint64_t from_usec, uint64_t until_usec,
+                        struct gap_list *ret, struct reason *reason);
+int monitor_client_connections(struct monitor_client *client, uint16_t port,
+                               struct connection_list *ret, struct reason *reason);
 
 int monitor_client_add_port(struct monitor_client *client, uint16_t port, const char *description,
                             struct reason *reason);

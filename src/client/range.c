@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/range.h"
 
-struct range range_resolve(const struct range_request *request, struct date today)
+struct range range_resolve(const struct range_request *request, int cycle_day, struct date today)
 {
     struct range range = {.first = today, .last = today};
 
+    if (request->cycle_day)
+        cycle_day = request->cycle_day;
     switch (request->kind) {
     case RANGE_NONE:
     case RANGE_TODAY:
@@ -20,9 +22,8 @@ struct range range_resolve(const struct range_request *request, struct date toda
         range.first = date_add_days(today, -29);
         break;
     case RANGE_CYCLE:
-        range.first = cycle_start(today, request->cycle_day, request->cycle_offset);
-        range.last = date_add_days(
-            cycle_start(today, request->cycle_day, request->cycle_offset + 1), -1);
+        range.first = cycle_start(today, cycle_day, request->cycle_offset);
+        range.last = date_add_days(cycle_start(today, cycle_day, request->cycle_offset + 1), -1);
         break;
     case RANGE_DATES:
         range.first = request->from;

@@ -20,7 +20,7 @@ enum range_kind {
 /** A range as it was asked for. */
 struct range_request {
     enum range_kind kind;
-    int cycle_day;    /* RANGE_CYCLE: 1..31 */
+    int cycle_day;    /* RANGE_CYCLE: 1..31, or 0 for the port's own */
     int cycle_offset; /* RANGE_CYCLE: 0 is the current one, -1 the one before */
     struct date from; /* RANGE_DATES: both inclusive */
     struct date to;
@@ -34,7 +34,10 @@ struct range {
     uint64_t until_usec;
 };
 
-/** Finds the days of a request, other than RANGE_NONE, in the local time zone. */
-struct range range_resolve(const struct range_request *request, struct date today);
+/**
+ * Finds the days of a request, other than RANGE_NONE, in the local time zone. @cycle_day is used
+ * where the request has none of its own.
+ */
+struct range range_resolve(const struct range_request *request, int cycle_day, struct date today);
 
 #endif

@@ -8,6 +8,6 @@ int verb_flush(struct context *context)
 
     if ((r = context_connect(context, &reason)) < 0 ||
         (r = monitor_client_flush(context->client, &reason)) < 0)
-        return report_failure(&reason, r);
+        return report_failure(context, &reason, r);
     return STATUS_DONE;
 }

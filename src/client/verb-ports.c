@@ -8,11 +8,13 @@
 #include <errno.h>
 
 /** Reads the PORT that a verb begins with. */
-static int read_port(const struct context *context, uint16_t *ret)
+static int read_port(struct context *context)
 {
     const char *text = context->arguments.parameters[0];
 
-    return parse_port(text, ret) < 0 ? usage_error("'%s' is not a port; use 1 to 65535", text) : 0;
+    if (parse_port(text, &context->arguments.port) < 0)
+        return usage_error("'%s' is not a port; use 1 to 65535", text);
+    return 0;
 }
 
 int verb_list_ports(struct context *context)
@@ -26,10 +28,10 @@ int verb_list_ports(struct context *context)
 
     if ((r = context_connect(context, &reason)) < 0 ||
         (r = monitor_client_list_ports(context->client, &list, &reason)) < 0)
-        return report_failure(&reason, r);
+        return report_failure(context, &reason, r);
     if (context->arguments.json) {
         json = json_ports(&list);
-        return json_print(json);
+        return json_print(json) < 0 ? STATUS_FAILED : STATUS_DONE;
     }
     table = table_new(columns, ELEMENTSOF(columns));
     r = table ? 0 : -ENOMEM;
@@ -37,7 +39,7 @@ int verb_list_ports(struct context *context)
         if ((r = table_add(table, "%u", list.ports[i].port)) >= 0)
             r = table_add(table, "%s", list.ports[i].description);
     if (r < 0)
-        return report_failure(&reason, r);
+        return report_failure(context, &reason, r);
     table_print(table, stdout, context_wants_color());
     return STATUS_DONE;
 }
@@ -47,42 +49,40 @@ int verb_add_port(struct context *context)
     const struct arguments *arguments = &context->arguments;
     const char *description = arguments->n_parameters > 1 ? arguments->parameters[1] : "";
     struct reason reason = {};
-    uint16_t port;
     int r;
 
-    if ((r = read_port(context, &port)))
+    if ((r = read_port(context)))
         return r;
     if ((r = context_connect(context, &reason)) < 0 ||
-        (r = monitor_client_add_port(context->client, port, description, &reason)) < 0)
-        return report_failure(&reason, r);
+        (r = monitor_client_add_port(context->client, context->arguments.port, description,
+                                     &reason)) < 0)
+        return report_failure(context, &reason, r);
     return STATUS_DONE;
 }
 
 int verb_remove_port(struct context *context)
 {
     struct reason reason = {};
-    uint16_t port;
     int r;
 
-    if ((r = read_port(context, &port)))
+    if ((r = read_port(context)))
         return r;
     if ((r = context_connect(context, &reason)) < 0 ||
-        (r = monitor_client_remove_port(context->client, port, &reason)) < 0)
-        return report_failure(&reason, r);
+        (r = monitor_client_remove_port(context->client, context->arguments.port, &reason)) < 0)
+        return report_failure(context, &reason, r);
     return STATUS_DONE;
 }
 
 int verb_describe_port(struct context *context)
 {
     struct reason reason = {};
-    uint16_t port;
     int r;
 
-    if ((r = read_port(context, &port)))
+    if ((r = read_port(context)))
         return r;
     if ((r = context_connect(context, &reason)) < 0 ||
-        (r = monitor_client_describe_port(context->client, port, context->arguments.parameters[1],
-                                          &reason)) < 0)
-        return report_failure(&reason, r);
+        (r = monitor_client_describe_port(context->client, context->arguments.port,
+                                          context->arguments.parameters[1], &reason)) < 0)
+        return report_failure(context, &reason, r);
     return STATUS_DONE;
 }

@@ -1,17 +1,46 @@
 /* SPDX-License-Identifier: MIT */
+/* Live figures, or the sum and the days of a range. */
 #include "client/json.h"
 #include "client/table.h"
 #include "client/verbs.h"
-#include "shared/format.h"
 #include "shared/time-util.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <string.h>
 
 /* ---- live ---- */
 
-static int print_live(const struct port_stats *stats)
+/** Adds a row of received, sent and their sum, as @format writes them. */
+static int add_figures(struct table *table, const char *prefix, const char *name, uint64_t rx,
+                       uint64_t tx, const char *(*format)(char *, uint64_t, enum unit_system),
+                       enum unit_system units)
+{
+    char text[FORMAT_SIZE];
+    int r;
+
+    if ((r = table_add(table, "%s%s", prefix, name)) < 0 ||
+        (r = table_add(table, "%s", format(text, rx, units))) < 0 ||
+        (r = table_add(table, "%s", format(text, tx, units))) < 0 ||
+        (r = table_add(table, "%s", format(text, rx + tx, units))) < 0)
+        return r;
+    return 0;
+}
+
+static int add_role(struct table *table, const char *prefix, const struct role_figures *f,
+                    enum unit_system units)
+{
+    int r;
+
+    if ((r = add_figures(table, prefix, "now", f->rx_rate, f->tx_rate, format_rate, units)) < 0 ||
+        (r = add_figures(table, prefix, "today", f->today_rx_bytes, f->today_tx_bytes, format_bytes,
+                         units)) < 0 ||
+        (r = add_figures(table, prefix, "in all", f->rx_bytes, f->tx_bytes, format_bytes, units)) <
+            0)
+        return r;
+    return 0;
+}
+
+static int print_port(const struct port_stats *stats, enum unit_system units)
 {
     static const struct column columns[] = {
         {"", ALIGN_LEFT},
@@ -20,75 +49,62 @@ static int print_live(const struct port_stats *stats)
         {"SUM", ALIGN_RIGHT},
     };
     _cleanup_(table_freep) struct table *table = table_new(columns, ELEMENTSOF(columns));
-    char rx[FORMAT_SIZE], tx[FORMAT_SIZE], sum[FORMAT_SIZE];
+    const struct role_figures *server = &stats->role[ROLE_SERVER];
+    const struct role_figures *client = &stats->role[ROLE_CLIENT];
+    bool has_client = client->connections_total || client->rx_bytes || client->tx_bytes;
 
-    if (!table)
+    if (!table || add_role(table, "", server, units) < 0 ||
+        (has_client && add_role(table, "as client, ", client, units) < 0))
         return -ENOMEM;
     printf("Port %u%s%s%s\n\n", stats->port, *stats->description ? " (" : "", stats->description,
            *stats->description ? ")" : "");
-    for (enum role role = 0; role < _ROLE_MAX; role++) {
-        const struct role_figures *f = &stats->role[role];
-        const char *name = role == ROLE_SERVER ? "" : "as client, ";
-        const struct {
-            const char *name;
-            uint64_t rx;
-            uint64_t tx;
-            const char *(*format)(char *, uint64_t, enum unit_system);
-        } rows[] = {
-            {"now", f->rx_rate, f->tx_rate, format_rate},
-            {"today", f->today_rx_bytes, f->today_tx_bytes, format_bytes},
-            {"in all", f->rx_bytes, f->tx_bytes, format_bytes},
-        };
-
-        if (role == ROLE_CLIENT && !f->connections_total && !f->rx_bytes && !f->tx_bytes)
-            continue;
-        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
-            if (table_add(table, "%s%s", name, rows[i].name) < 0 ||
-                table_add(table, "%s", rows[i].format(rx, rows[i].rx, UNITS_IEC)) < 0 ||
-                table_add(table, "%s", rows[i].format(tx, rows[i].tx, UNITS_IEC)) < 0 ||
-                table_add(table, "%s", rows[i].format(sum, rows[i].rx + rows[i].tx, UNITS_IEC)) < 0)
-                return -ENOMEM;
-    }
     table_print(table, stdout, context_wants_color());
-    printf("\n%" PRIu64 " connections open, %" PRIu64 " in all\n",
-           stats->role[ROLE_SERVER].connections, stats->role[ROLE_SERVER].connections_total);
+    printf("\nConnections: %" PRIu64 " open, %" PRIu64 " in all\n", server->connections,
+           server->connections_total);
+    if (has_client)
+        printf("  as client: %" PRIu64 " open, %" PRIu64 " in all\n", client->connections,
+               client->connections_total);
     return 0;
 }
 
-static int add_live_row(struct table *table, const struct port_stats *stats)
+static int add_port_row(struct table *table, const struct port_stats *stats,
+                        const struct arguments *arguments)
 {
-    const struct role_figures *f = &stats->role[ROLE_SERVER];
+    const struct role_figures *f = &stats->role[arguments->role];
+    enum unit_system units = arguments->units;
     char text[FORMAT_SIZE];
     int r;
 
     if ((r = table_add(table, "%u", stats->port)) < 0 ||
-        (r = table_add(table, "%s", format_rate(text, f->rx_rate, UNITS_IEC))) < 0 ||
-        (r = table_add(table, "%s", format_rate(text, f->tx_rate, UNITS_IEC))) < 0 ||
-        (r = table_add(table, "%s", format_bytes(text, f->today_rx_bytes, UNITS_IEC))) < 0 ||
-        (r = table_add(table, "%s", format_bytes(text, f->today_tx_bytes, UNITS_IEC))) < 0 ||
-        (r = table_add(table, "%s", format_bytes(text, f->rx_bytes, UNITS_IEC))) < 0 ||
-        (r = table_add(table, "%s", format_bytes(text, f->tx_bytes, UNITS_IEC))) < 0 ||
+        (r = table_add(table, "%s", format_rate(text, f->rx_rate, units))) < 0 ||
+        (r = table_add(table, "%s", format_rate(text, f->tx_rate, units))) < 0 ||
+        (r = table_add(table, "%s", format_bytes(text, f->today_rx_bytes, units))) < 0 ||
+        (r = table_add(table, "%s", format_bytes(text, f->today_tx_bytes, units))) < 0 ||
+        (r = table_add(table, "%s", format_bytes(text, f->rx_bytes, units))) < 0 ||
+        (r = table_add(table, "%s", format_bytes(text, f->tx_bytes, units))) < 0 ||
         (r = table_add(table, "%" PRIu64, f->connections)) < 0 ||
         (r = table_add(table, "%s", stats->description)) < 0)
         return r;
     return 0;
 }
 
-static int show_live_port(struct context *context, struct reason *reason)
+/** Puts a port into the table of all, or into the list of JSON. */
+static int show_live(struct context *context, uint16_t port, struct json_object *list,
+                     struct reason *reason)
 {
-    _cleanup_(json_freep) struct json_object *json = NULL;
     _cleanup_port_stats_ struct port_stats stats = {};
-    int r = monitor_client_stats(context->client, context->arguments.port, &stats, reason);
+    int r = monitor_client_stats(context->client, port, &stats, reason);
 
     if (r < 0)
         return r;
-    if (!context->arguments.json)
-        return print_live(&stats);
-    json = json_stats(&stats);
-    return json_print(json) == STATUS_DONE ? 0 : -EIO;
+    if (context->arguments.json)
+        return json_emit(list, json_stats(&stats));
+    if (context->table)
+        return add_port_row(context->table, &stats, &context->arguments);
+    return print_port(&stats, context->arguments.units);
 }
 
-static int show_live_ports(struct context *context, struct reason *reason)
+static int show_all_live(struct context *context, struct reason *reason)
 {
     static const struct column columns[] = {
         {"PORT", ALIGN_RIGHT},     {"RX RATE", ALIGN_RIGHT},  {"TX RATE", ALIGN_RIGHT},
@@ -96,72 +112,58 @@ static int show_live_ports(struct context *context, struct reason *reason)
         {"TX", ALIGN_RIGHT},       {"OPEN", ALIGN_RIGHT},     {"DESCRIPTION", ALIGN_LEFT},
     };
     _cleanup_(table_freep) struct table *table = table_new(columns, ELEMENTSOF(columns));
-    _cleanup_(json_freep) struct json_object *json = json_list("ports");
-    _cleanup_port_list_ struct port_list ports = {};
     int r;
 
-    if (!table || !json)
+    if (!table)
         return -ENOMEM;
-    r = monitor_client_list_ports(context->client, &ports, reason);
-    for (size_t i = 0; r >= 0 && i < ports.n; i++) {
-        _cleanup_port_stats_ struct port_stats stats = {};
-
-        r = monitor_client_stats(context->client, ports.ports[i].port, &stats, reason);
-        if (r == -ENOENT) {
-            r = 0; /* removed meanwhile */
-            continue;
-        }
-        if (r < 0)
-            return r;
-        if (context->arguments.json)
-            json_append(json, "ports", json_stats(&stats));
-        else
-            r = add_live_row(table, &stats);
-    }
-    if (r < 0)
-        return r;
-    if (context->arguments.json)
-        return json_print(json) == STATUS_DONE ? 0 : -EIO;
-    table_print(table, stdout, context_wants_color());
-    return 0;
+    context->table = table;
+    r = context_show(context, show_live, reason);
+    context->table = NULL;
+    if (r >= 0 && !context->arguments.json)
+        table_print(table, stdout, context_wants_color());
+    return r;
 }
 
 /* ---- ranges ---- */
 
-static int read_report(struct context *context, uint16_t port, const struct range *range,
-                       struct range_report *ret, struct reason *reason)
-{
-    enum role role = context->arguments.role;
-    int r;
-
-    ret->port = port;
-    ret->range = *range;
-    if ((r = monitor_client_range(context->client, port, role, range->from_usec, range->until_usec,
-                                  &ret->total, reason)) < 0 ||
-        (r = monitor_client_history(context->client, port, role, range->from_usec,
-                                    range->until_usec, "day", &ret->days, reason)) < 0)
-        return r;
-    return 0;
-}
-
-static int add_report_row(struct table *table, const char *name, const struct traffic *traffic)
+static int add_day(struct table *table, const char *name, const char *mark,
+                   const struct traffic *traffic, enum unit_system units)
 {
     char text[FORMAT_SIZE];
     int r;
 
-    if ((r = table_add(table, "%s", name)) < 0 ||
-        (r = table_add(table, "%s", format_bytes(text, traffic->rx_bytes, UNITS_IEC))) < 0 ||
-        (r = table_add(table, "%s", format_bytes(text, traffic->tx_bytes, UNITS_IEC))) < 0 ||
+    if ((r = table_add(table, "%s%s", name, mark)) < 0 ||
+        (r = table_add(table, "%s", format_bytes(text, traffic->rx_bytes, units))) < 0 ||
+        (r = table_add(table, "%s", format_bytes(text, traffic->tx_bytes, units))) < 0 ||
         (r = table_add(table, "%s",
-                       format_bytes(text, traffic->rx_bytes + traffic->tx_bytes, UNITS_IEC))) < 0 ||
-        (r = table_add(table, "%s", format_rate(text, traffic->peak_rx_rate, UNITS_IEC))) < 0 ||
-        (r = table_add(table, "%s", format_rate(text, traffic->peak_tx_rate, UNITS_IEC))) < 0 ||
+                       format_bytes(text, traffic->rx_bytes + traffic->tx_bytes, units))) < 0 ||
+        (r = table_add(table, "%s", format_rate(text, traffic->peak_rx_rate, units))) < 0 ||
+        (r = table_add(table, "%s", format_rate(text, traffic->peak_tx_rate, units))) < 0 ||
         (r = table_add(table, "%" PRIu64, traffic->connections)) < 0)
         return r;
     return 0;
 }
 
-static int print_report(const struct range_report *report, enum role role)
+static void print_rest(const struct summary *summary, const struct arguments *arguments)
+{
+    const struct percentile *percentile = &summary->percentile;
+    char rx[FORMAT_SIZE], tx[FORMAT_SIZE], sum[FORMAT_SIZE];
+    enum unit_system units = arguments->units;
+
+    if (summary->unfinished)
+        printf("\n* not over yet. At this pace: %s received, %s sent, %s together\n",
+               format_bytes(rx, summary->estimated_rx, units),
+               format_bytes(tx, summary->estimated_tx, units),
+               format_bytes(sum, summary->estimated_rx + summary->estimated_tx, units));
+    if (percentile->n_intervals)
+        printf("%s95th percentile: %s received, %s sent (of %zu intervals of 5 minutes)\n",
+               summary->unfinished ? "" : "\n", format_rate(rx, percentile->rx_rate, units),
+               format_rate(tx, percentile->tx_rate, units), percentile->n_intervals);
+    print_gaps(&summary->gaps, arguments->utc);
+}
+
+static int print_range(uint16_t port, const struct summary *summary,
+                       const struct arguments *arguments)
 {
     static const struct column columns[] = {
         {"DAY", ALIGN_LEFT},          {"RECEIVED", ALIGN_RIGHT}, {"SENT", ALIGN_RIGHT},
@@ -169,79 +171,54 @@ static int print_report(const struct range_report *report, enum role role)
         {"CONNECTIONS", ALIGN_RIGHT},
     };
     _cleanup_(table_freep) struct table *table = table_new(columns, ELEMENTSOF(columns));
+    struct date today = date_of(now_usec(CLOCK_REALTIME));
     char first[DATE_STRING_SIZE], last[DATE_STRING_SIZE];
     int r = table ? 0 : -ENOMEM;
 
-    for (size_t i = 0; r >= 0 && i < report->days.n; i++)
-        r = add_report_row(table, date_format(date_of(report->days.rows[i].start_usec), first),
-                           &report->days.rows[i].traffic);
-    if (r < 0 || (r = add_report_row(table, "total", &report->total)) < 0)
+    for (size_t i = 0; r >= 0 && i < summary->rows.n; i++) {
+        struct date date = date_of(summary->rows.rows[i].start_usec);
+
+        r = add_day(table, date_format(date, first), date_compare(date, today) == 0 ? "*" : "",
+                    &summary->rows.rows[i].traffic, arguments->units);
+    }
+    if (r >= 0)
+        r = add_day(table, "total", summary->unfinished ? "*" : "", &summary->total,
+                    arguments->units);
+    if (r < 0)
         return r;
-    printf("Port %u, %s, %s to %s\n\n", report->port, role_to_string(role),
-           date_format(report->range.first, first), date_format(report->range.last, last));
+    printf("Port %u as %s, %s to %s\n\n", port, role_to_string(arguments->role),
+           date_format(summary->range.first, first), date_format(summary->range.last, last));
     table_print(table, stdout, context_wants_color());
+    print_rest(summary, arguments);
     return 0;
 }
 
-/** Prints the report of one port, or puts it into @list. */
-static int show_report(struct context *context, uint16_t port, const struct range *range,
-                       struct json_object *list, struct reason *reason)
+static int show_range(struct context *context, uint16_t port, struct json_object *list,
+                      struct reason *reason)
 {
-    _cleanup_range_report_ struct range_report report = {};
-    _cleanup_(json_freep) struct json_object *json = NULL;
-    int r = read_report(context, port, range, &report, reason);
+    static const struct summary_request request = {.by = RESOLUTION_DAY, .percentile = true};
+    const struct arguments *arguments = &context->arguments;
+    _cleanup_summary_ struct summary summary = {};
+    int r = context_summary(context, port, &request, &summary, reason);
 
     if (r < 0)
         return r;
-    if (!context->arguments.json)
-        return print_report(&report, context->arguments.role);
-    json = json_range_report(&report);
-    if (list) {
-        json_append(list, "ports", TAKE_PTR(json));
-        return 0;
-    }
-    return json_print(json) == STATUS_DONE ? 0 : -EIO;
-}
-
-static int show_range(struct context *context, struct reason *reason)
-{
-    _cleanup_(json_freep) struct json_object *list = json_list("ports");
-    _cleanup_port_list_ struct port_list ports = {};
-    struct range range;
-    int r;
-
-    r = context_use_zone(context, reason);
-    if (r < 0)
-        return r;
-    range = range_resolve(&context->arguments.range, date_of(now_usec(CLOCK_REALTIME)));
-    if (context->arguments.port)
-        return show_report(context, context->arguments.port, &range, NULL, reason);
-
-    r = monitor_client_list_ports(context->client, &ports, reason);
-    for (size_t i = 0; r >= 0 && i < ports.n; i++) {
-        if (i > 0 && !context->arguments.json)
-            putchar('\n');
-        r = show_report(context, ports.ports[i].port, &range, list, reason);
-    }
-    if (r < 0 || !context->arguments.json)
-        return r;
-    return json_print(list) == STATUS_DONE ? 0 : -EIO;
+    if (arguments->json)
+        return json_emit(list, json_range(port, arguments->role, &summary, arguments->utc));
+    return print_range(port, &summary, arguments);
 }
 
 int verb_stats(struct context *context)
 {
-    const struct arguments *arguments = &context->arguments;
     struct reason reason = {};
-    int r;
+    int r = context_connect(context, &reason);
 
-    r = context_connect(context, &reason);
-    if (r >= 0) {
-        if (arguments->range.kind != RANGE_NONE)
-            r = show_range(context, &reason);
-        else if (arguments->port)
-            r = show_live_port(context, &reason);
-        else
-            r = show_live_ports(context, &reason);
-    }
-    return r < 0 ? report_failure(&reason, r) : STATUS_DONE;
+    if (r >= 0 && context->arguments.range.kind != RANGE_NONE) {
+        r = context_use_zone(context, &reason);
+        if (r >= 0)
+            r = context_show(context, show_range, &reason);
+    } else if (r >= 0)
+        r = context->arguments.port ? context_show(context, show_live, &reason)
+                                    : show_all_live(context, &reason);
+    return r < 0 ? report_failure(context, &reason, r) : STATUS_DONE;
 }

@@ -29,23 +29,39 @@ static void print_status(const struct service_status *status, const struct port_
     puts(lost ? "" : "    Losses: none");
 }
 
+static void print_gaps_in_short(const struct gap_list *gaps)
+{
+    char from[FORMAT_SIZE], until[FORMAT_SIZE];
+    const struct gap *last = gaps->n ? &gaps->gaps[gaps->n - 1] : NULL;
+
+    if (last)
+        printf("      Gaps: %zu, the last from %s to %s: %s\n", gaps->n,
+               format_timestamp(from, last->from_usec, false),
+               format_timestamp(until, last->until_usec, false), gap_reason_explain(last->reason));
+    else
+        puts("      Gaps: none");
+}
+
 int verb_status(struct context *context)
 {
     _cleanup_(json_freep) struct json_object *json = NULL;
     _cleanup_service_status_ struct service_status status = {};
     _cleanup_port_list_ struct port_list ports = {};
+    _cleanup_gap_list_ struct gap_list gaps = {};
     uint64_t now = now_usec(CLOCK_REALTIME);
     struct reason reason = {};
     int r;
 
     if ((r = context_connect(context, &reason)) < 0 ||
         (r = monitor_client_status(context->client, &status, &reason)) < 0 ||
-        (r = monitor_client_list_ports(context->client, &ports, &reason)) < 0)
-        return report_failure(&reason, r);
+        (r = monitor_client_list_ports(context->client, &ports, &reason)) < 0 ||
+        (r = monitor_client_gaps(context->client, 0, UINT64_MAX, &gaps, &reason)) < 0)
+        return report_failure(context, &reason, r);
     if (context->arguments.json) {
-        json = json_status(&status, &ports, now);
-        return json_print(json);
+        json = json_status(&status, &ports, &gaps, now);
+        return json_print(json) < 0 ? STATUS_FAILED : STATUS_DONE;
     }
     print_status(&status, &ports, now);
+    print_gaps_in_short(&gaps);
     return STATUS_DONE;
 }

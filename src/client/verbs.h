@@ -6,11 +6,16 @@
 
 #include "client/arguments.h"
 #include "client/monitor-client.h"
+#include "client/summary.h"
+
+struct table;
 
 /** What a verb works with. */
 struct context {
     struct arguments arguments;
     struct monitor_client *client; /* see context_connect() */
+    uint32_t retention_days;       /* see context_use_zone() */
+    struct table *table;           /* what several ports are rows of, if anything */
 };
 
 /** Connects to portmond. Returns 0 or a negative errno with @reason. */
@@ -19,13 +24,47 @@ int context_connect(struct context *context, struct reason *reason);
 /** From here on days are those of portmond's time zone, which may be on another host. */
 int context_use_zone(struct context *context, struct reason *reason);
 
+struct json_object;
+
+/**
+ * Shows one port: prints it as text, or hands JSON to json_emit() with @list. Returns 0 or a
+ * negative errno with @reason.
+ */
+typedef int (*show_port)(struct context *context, uint16_t port, struct json_object *list,
+                         struct reason *reason);
+
+/** Shows the port that was given, or all that are watched, one after the other. */
+int context_show(struct context *context, show_port show, struct reason *reason);
+
 /** Whether standard output is a terminal that wants colours. */
 bool context_wants_color(void);
 
-/** Says why something failed, and returns STATUS_FAILED. */
-int report_failure(const struct reason *reason, int r);
+/**
+ * Says why something failed, with the nearest port that is watched if it was for one that is not,
+ * and returns STATUS_FAILED.
+ */
+int report_failure(struct context *context, const struct reason *reason, int r);
+
+/** What a summary is to contain beside the total. */
+struct summary_request {
+    enum resolution by;
+    bool percentile;
+};
+
+/**
+ * Asks for the range that the command line names, or, if it names none, a usual one for @by.
+ * Returns 0 or a negative errno with @reason.
+ */
+int context_summary(struct context *context, uint16_t port, const struct summary_request *request,
+                    struct summary *ret, struct reason *reason);
+
+/** Prints gaps as lines of text, if there are any. */
+void print_gaps(const struct gap_list *gaps, bool utc);
 
 int verb_stats(struct context *context);
+int verb_history(struct context *context);
+int verb_connections(struct context *context);
+int verb_watch(struct context *context);
 int verb_status(struct context *context);
 int verb_list_ports(struct context *context);
 int verb_add_port(struct context *context);

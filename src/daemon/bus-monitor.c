@@ -219,6 +219,33 @@ static int method_get_history(sd_bus_message *message, void *userdata, sd_bus_er
     return sd_bus_send(NULL, reply, NULL);
 }
 
+static int method_list_gaps(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    _cleanup_gap_list_ struct gap_list gaps = {};
+    struct bus *bus = userdata;
+    uint64_t from, until;
+    int r;
+
+    r = sd_bus_message_read(message, "tt", &from, &until);
+    if (r < 0)
+        return r;
+    if (from >= until)
+        return bus_set_error(bus, error, -ERANGE, 0);
+    r = monitor_gaps(bus->monitor, from, until > INT64_MAX ? INT64_MAX : until, &gaps);
+    if (r < 0)
+        return bus_set_error(bus, error, r, 0);
+    if ((r = sd_bus_message_new_method_return(message, &reply)) < 0 ||
+        (r = sd_bus_message_open_container(reply, 'a', "(tts)")) < 0)
+        return r;
+    for (size_t i = 0; r >= 0 && i < gaps.n; i++)
+        r = sd_bus_message_append(reply, "(tts)", gaps.gaps[i].from_usec, gaps.gaps[i].until_usec,
+                                  gap_reason_to_string(gaps.gaps[i].reason));
+    if (r < 0 || (r = sd_bus_message_close_container(reply)) < 0)
+        return r;
+    return sd_bus_send(NULL, reply, NULL);
+}
+
 /** IPv4 addresses in their own form, however the socket was made. */
 static const char *address_to_string(const struct in6_addr *address,
                                      char buffer[static INET6_ADDRSTRLEN])
@@ -378,6 +405,9 @@ static const sd_bus_vtable monitor_vtable[] = {
         "GetHistory",
         SD_BUS_ARGS("q", port, "s", role, "t", from_usec, "t", until_usec, "s", resolution),
         SD_BUS_RESULT("a(tttttttt)", records), method_get_history, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD_WITH_ARGS("ListGaps", SD_BUS_ARGS("t", from_usec, "t", until_usec),
+                            SD_BUS_RESULT("a(tts)", gaps), method_list_gaps,
+                            SD_BUS_VTABLE_UNPRIVILEGED),
     SD_BUS_METHOD_WITH_ARGS("ListConnections", SD_BUS_ARGS("q", port),
                             SD_BUS_RESULT("aa{sv}", connections), method_list_connections,
                             SD_BUS_VTABLE_UNPRIVILEGED),

@@ -94,15 +94,19 @@ static void deny(struct authorization *authorization, const char *error, const c
     authorization->error_text = text;
 }
 
-static void read_failure(struct authorization *authorization, const sd_bus_error *error)
+static void read_failure(struct authorization *authorization, sd_bus_message *reply)
 {
-    if (sd_bus_error_has_names(error, SD_BUS_ERROR_SERVICE_UNKNOWN, SD_BUS_ERROR_NAME_HAS_NO_OWNER))
-        deny(authorization, SD_BUS_ERROR_ACCESS_DENIED,
-             "polkit is not running, so only root may do this");
-    else if (sd_bus_error_has_names(error, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_TIMEOUT)) {
+    const sd_bus_error *error = sd_bus_message_get_error(reply);
+    const char *sender = sd_bus_message_get_sender(reply);
+
+    if (sd_bus_error_has_names(error, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_TIMEOUT)) {
         cancel(authorization);
         deny(authorization, SD_BUS_ERROR_TIMEOUT, "polkit did not answer in time");
-    } else {
+    } else if (sender && strcmp(sender, "org.freedesktop.DBus") == 0)
+        /* The bus answers in its place: there is none, or it can't be started. */
+        deny(authorization, SD_BUS_ERROR_ACCESS_DENIED,
+             "polkit is not running, so only root may do this");
+    else {
         log_debug("polkit: %s: %s", error->name, error->message);
         deny(authorization, SD_BUS_ERROR_ACCESS_DENIED, "polkit could not decide");
     }
@@ -115,7 +119,7 @@ static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *error)
     int authorized = false, challenge = false;
 
     if (sd_bus_message_is_method_error(reply, NULL))
-        read_failure(authorization, sd_bus_message_get_error(reply));
+        read_failure(authorization, reply);
     else if (sd_bus_message_enter_container(reply, 'r', "bba{ss}") < 0 ||
              sd_bus_message_read(reply, "bb", &authorized, &challenge) < 0)
         deny(authorization, SD_BUS_ERROR_ACCESS_DENIED, "polkit's answer makes no sense");

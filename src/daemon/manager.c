@@ -85,10 +85,11 @@ static void notify_status(struct manager *manager)
             }
     }
     sd_notifyf(false,
-               "STATUS=Watching %" PRIu64 " ports by %s, %" PRIu64
-               " connections open, receiving %s, sending %s%s",
-               ports, monitor_collector(manager->monitor), connections,
-               format_rate(rx, rx_rate, UNITS_IEC), format_rate(tx, tx_rate, UNITS_IEC),
+               "STATUS=Watching %" PRIu64 " port%s by %s, %" PRIu64
+               " connection%s open, receiving %s, sending %s%s",
+               ports, ports == 1 ? "" : "s", monitor_collector(manager->monitor), connections,
+               connections == 1 ? "" : "s", format_rate(rx, rx_rate, UNITS_IEC),
+               format_rate(tx, tx_rate, UNITS_IEC),
                monitor_ledger_fails(manager->monitor) ? "; the ledger can't be written" : "");
 }
 
@@ -134,16 +135,31 @@ static void remove_unnamed_ports(struct manager *manager, const struct config *c
     }
 }
 
+enum port_change {
+    PORT_SAME,
+    PORT_RENAMED,
+    PORT_NEW,
+};
+
+/** Whether a port is watched and has another description than the configuration gives it. */
+static bool is_renamed(const struct manager *manager, const struct config_port *port)
+{
+    return *port->description && monitor_watches(manager->monitor, port->port) &&
+           strcmp(monitor_description(manager->monitor, port->port), port->description) != 0;
+}
+
 static void watch_named_ports(struct manager *manager, const struct config *config)
 {
-    _cleanup_free_ bool *is_new = calloc(config->n_ports ?: 1, sizeof(*is_new));
-    int r = is_new ? 0 : -ENOMEM;
+    _cleanup_free_ enum port_change *changes = calloc(config->n_ports ?: 1, sizeof(*changes));
+    int r = changes ? 0 : -ENOMEM;
 
     for (size_t i = 0; r >= 0 && i < config->n_ports; i++) {
         const struct config_port *port = &config->ports[i];
 
+        changes[i] = is_renamed(manager, port) ? PORT_RENAMED : PORT_SAME;
         r = monitor_configure(manager->monitor, port->port, port->description, port->cycle_day);
-        is_new[i] = r > 0;
+        if (r > 0)
+            changes[i] = PORT_NEW;
     }
     if (r >= 0)
         r = monitor_begin_configured(manager->monitor);
@@ -155,10 +171,10 @@ static void watch_named_ports(struct manager *manager, const struct config *conf
     for (size_t i = 0; i < config->n_ports; i++) {
         uint16_t port = config->ports[i].port;
 
-        if (is_new[i]) {
+        if (changes[i] == PORT_NEW) {
             log_port_event(LOG_INFO, MESSAGE_PORT_ADDED, port, "Watching port %u", port);
             bus_announce_port(manager->bus, port);
-        } else
+        } else if (changes[i] == PORT_RENAMED)
             bus_announce_description(manager->bus, port);
     }
 }

@@ -9,15 +9,6 @@
 
 /* ---- figures ---- */
 
-/** Remembers what a read of the ledger failed with; damage is mended with the next flush. */
-static int ledger_failed(struct monitor *monitor, int r)
-{
-    if (r < 0)
-        fail(&monitor->ledger_reason, r, "%s", ledger_message(monitor->ledger));
-    monitor->ledger_damaged |= r == -EBADMSG;
-    return r;
-}
-
 /** Adds what is pending of [from_usec, until_usec). */
 static int add_pending(struct monitor *monitor, uint16_t port, enum role role, uint64_t from_usec,
                        uint64_t until_usec, enum resolution resolution, struct history *history)
@@ -47,11 +38,11 @@ int monitor_history(struct monitor *monitor, uint16_t port, enum role role, uint
 
         r = ledger_get_port(monitor->ledger, port, &past);
         if (r <= 0)
-            return r < 0 ? ledger_failed(monitor, r) : -ENOENT;
+            return r < 0 ? monitor_ledger_result(monitor, r) : -ENOENT;
     }
     r = ledger_history(monitor->ledger, port, role, from_usec, until_usec, resolution, history);
     if (r < 0)
-        return ledger_failed(monitor, r);
+        return monitor_ledger_result(monitor, r);
     return add_pending(monitor, port, role, from_usec, until_usec, resolution, history);
 }
 
@@ -84,8 +75,8 @@ int monitor_stats(struct monitor *monitor, uint16_t port, struct role_stats ret[
         size_t n = collector_pending(monitor->collector, port, role, &pending);
 
         if ((r = collector_live(monitor->collector, port, role, &ret[role].live)) < 0 ||
-            (r = ledger_failed(monitor,
-                               ledger_total(monitor->ledger, port, role, &ret[role].total))) < 0 ||
+            (r = monitor_ledger_result(
+                 monitor, ledger_total(monitor->ledger, port, role, &ret[role].total))) < 0 ||
             (r = monitor_range(monitor, port, role, period_start(RESOLUTION_DAY, now),
                                period_end(RESOLUTION_DAY, now), &ret[role].today)) < 0)
             return r;
@@ -98,7 +89,8 @@ int monitor_stats(struct monitor *monitor, uint16_t port, struct role_stats ret[
 int monitor_gaps(struct monitor *monitor, uint64_t from_usec, uint64_t until_usec,
                  struct gap_list *ret)
 {
-    int r = ledger_failed(monitor, ledger_gaps(monitor->ledger, from_usec, until_usec, ret));
+    int r = monitor_ledger_result(monitor,
+                                  ledger_gaps(monitor->ledger, from_usec, until_usec, ret));
 
     for (size_t i = 0; r >= 0 && i < monitor->gaps.n; i++)
         if (monitor->gaps.gaps[i].until_usec > from_usec &&

@@ -40,6 +40,12 @@ struct monitor {
     uint64_t skipped_before;
 };
 
+/**
+ * Passes on what a function of the ledger returned, and remembers why it failed. Damage is mended
+ * with the next commit.
+ */
+int monitor_ledger_result(struct monitor *monitor, int r);
+
 /** Walks, reads and ingests. */
 int monitor_sample(struct monitor *monitor);
 

@@ -67,7 +67,7 @@ static int find_beginning(struct monitor *monitor, struct beginning *beginning, 
 static int save_beginnings(struct monitor *monitor, const struct beginning *beginnings, size_t n)
 {
     uint64_t now = now_usec(CLOCK_REALTIME);
-    int r = ledger_begin(monitor->ledger);
+    int r = monitor_ledger_result(monitor, ledger_begin(monitor->ledger));
 
     if (r < 0)
         return r;
@@ -81,8 +81,10 @@ static int save_beginnings(struct monitor *monitor, const struct beginning *begi
     }
     if (r >= 0)
         r = ledger_commit(monitor->ledger, now, false);
-    if (r < 0)
+    if (r < 0) {
+        monitor_ledger_result(monitor, r);
         ledger_rollback(monitor->ledger);
+    }
     return r;
 }
 
@@ -189,7 +191,7 @@ int monitor_prepare_removal(struct monitor *monitor, uint16_t port)
     if (!monitor->ports[port])
         return -ENOENT;
     r = monitor_flush(monitor);
-    return r < 0 ? r : ledger_forget_port(monitor->ledger, port);
+    return r < 0 ? r : monitor_ledger_result(monitor, ledger_forget_port(monitor->ledger, port));
 }
 
 void monitor_remove(struct monitor *monitor, uint16_t port)
@@ -213,7 +215,8 @@ int monitor_describe(struct monitor *monitor, uint16_t port, const char *descrip
     copy = strdup(description);
     if (!copy)
         return -ENOMEM;
-    r = ledger_save_port(monitor->ledger, port, description, false, now_usec(CLOCK_REALTIME));
+    r = monitor_ledger_result(monitor, ledger_save_port(monitor->ledger, port, description, false,
+                                                        now_usec(CLOCK_REALTIME)));
     if (r < 0)
         return r;
     free(monitor->ports[port]->description);

@@ -144,6 +144,14 @@ int monitor_refresh(struct monitor *monitor)
 
 /* ---- writing ---- */
 
+int monitor_ledger_result(struct monitor *monitor, int r)
+{
+    if (r < 0)
+        fail(&monitor->ledger_reason, r, "%s", ledger_message(monitor->ledger));
+    monitor->ledger_damaged |= r == -EBADMSG;
+    return r;
+}
+
 static int post_port(struct monitor *monitor, uint16_t port)
 {
     struct port_counters reading;
@@ -180,7 +188,7 @@ static int post_all(struct monitor *monitor, bool stopped)
     if (r >= 0)
         r = ledger_commit(monitor->ledger, now_usec(CLOCK_REALTIME), stopped);
     if (r < 0) {
-        fail(&monitor->ledger_reason, r, "%s", ledger_message(monitor->ledger));
+        monitor_ledger_result(monitor, r);
         ledger_rollback(monitor->ledger);
         return r;
     }

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+#include "client/json.h"
+#include "client/table.h"
+#include "client/verbs.h"
+#include "shared/time-util.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <langinfo.h>
+#include <string.h>
+
+#define DEFAULT_TOP 10
+
+/* Columns of the bar at the end of each line. */
+#define BAR_WIDTH 20
+
+/* ---- rows ---- */
+
+static uint64_t sum_of(const struct interval *row)
+{
+    return row->traffic.rx_bytes + row->traffic.tx_bytes;
+}
+
+static int compare_heavy(const void *a, const void *b)
+{
+    uint64_t x = sum_of(a), y = sum_of(b);
+
+    return (x < y) - (x > y);
+}
+
+/** Leaves the rows that were asked for: the last ones, or the heaviest. */
+static void choose_rows(struct history *rows, const struct arguments *arguments)
+{
+    size_t limit = arguments->limit ?: arguments->top ? DEFAULT_TOP : rows->n;
+
+    if (arguments->top && rows->n)
+        qsort(rows->rows, rows->n, sizeof(*rows->rows), compare_heavy);
+    if (limit >= rows->n)
+        return;
+    if (!arguments->top)
+        memmove(rows->rows, rows->rows + rows->n - limit, limit * sizeof(*rows->rows));
+    rows->n = limit;
+}
+
+/* ---- text ---- */
+
+/** When an interval begins, as precisely as its resolution. */
+static void format_start(char buffer[static FORMAT_SIZE], uint64_t usec, enum resolution resolution,
+                         bool utc)
+{
+    static const char *const formats[_RESOLUTION_MAX] = {
+        [RESOLUTION_5MIN] = "%F %H:%M",
+        [RESOLUTION_HOUR] = "%F %H:%M",
+        [RESOLUTION_DAY] = "%F",
+        [RESOLUTION_MONTH] = "%Y-%m",
+    };
+    time_t sec = (time_t) (usec / USEC_PER_SEC);
+    struct tm tm = {};
+
+    /* Days and months are portmond's own, whatever the zone that times are shown in. */
+    if (utc && resolution < RESOLUTION_DAY)
+        gmtime_r(&sec, &tm);
+    else
+        localtime_r(&sec, &tm);
+    strftime(buffer, FORMAT_SIZE, formats[resolution], &tm);
+}
+
+/** A bar of @value against @highest, of eighths of a column where the locale has them. */
+static void format_bar(char *buffer, size_t size, uint64_t value, uint64_t highest)
+{
+    static const char *const eighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
+    bool fine = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+    unsigned length = highest ? (unsigned) ((unsigned __int128) value * BAR_WIDTH * 8 / highest)
+                              : 0;
+    size_t n = 0;
+
+    buffer[0] = '\0';
+    for (unsigned i = 0; i < length / 8; i++)
+        n += (size_t) snprintf(buffer + n, size - n, "%s", fine ? "█" : "#");
+    if (fine)
+        snprintf(buffer + n, size - n, "%s", eighths[length % 8]);
+}
+
+static int add_row(struct table *table, const struct interval *row, uint64_t highest, uint64_t now,
+                   const struct arguments *arguments)
+{
+    char text[FORMAT_SIZE], bar[BAR_WIDTH * 4 + 4] = "";
+    const struct traffic *t = &row->traffic;
+    enum unit_system units = arguments->units;
+    uint64_t end = period_end(arguments->by, row->start_usec);
+    uint64_t elapsed = (now < end ? now : end) - row->start_usec;
+    int r;
+
+    format_start(text, row->start_usec, arguments->by, arguments->utc);
+    if (isatty(STDOUT_FILENO))
+        format_bar(bar, sizeof(bar), sum_of(row), highest);
+    if ((r = table_add(table, "%s%s", text, now < end ? "*" : "")) < 0 ||
+        (r = table_add(table, "%s", format_bytes(text, t->rx_bytes, units))) < 0 ||
+        (r = table_add(table, "%s", format_bytes(text, t->tx_bytes, units))) < 0 ||
+        (r = table_add(table, "%s", format_bytes(text, sum_of(row), units))) < 0 ||
+        (r = table_add(table, "%s",
+                       format_rate(text,
+                                   (uint64_t) ((double) sum_of(row) * (double) USEC_PER_SEC /
+                                               (double) (elapsed ?: 1)),
+                                   units))) < 0 ||
+        (r = table_add(table, "%" PRIu64, t->connections)) < 0 ||
+        (r = table_add(table, "%s", bar)) < 0)
+        return r;
+    return 0;
+}
+
+static int print_history(uint16_t port, const struct summary *summary,
+                         const struct arguments *arguments)
+{
+    static const struct column columns[] = {
+        {"FROM", ALIGN_LEFT}, {"RECEIVED", ALIGN_RIGHT}, {"SENT", ALIGN_RIGHT},
+        {"SUM", ALIGN_RIGHT}, {"RATE", ALIGN_RIGHT},     {"CONNECTIONS", ALIGN_RIGHT},
+        {"", ALIGN_LEFT},
+    };
+    _cleanup_(table_freep) struct table *table = table_new(columns, ELEMENTSOF(columns));
+    char first[DATE_STRING_SIZE], last[DATE_STRING_SIZE];
+    uint64_t now = now_usec(CLOCK_REALTIME), highest = 0;
+    const struct history *rows = &summary->rows;
+    bool unfinished = false;
+    int r = table ? 0 : -ENOMEM;
+
+    for (size_t i = 0; i < rows->n; i++)
+        if (sum_of(&rows->rows[i]) > highest)
+            highest = sum_of(&rows->rows[i]);
+    for (size_t i = 0; r >= 0 && i < rows->n; i++) {
+        unfinished |= now < period_end(arguments->by, rows->rows[i].start_usec);
+        r = add_row(table, &rows->rows[i], highest, now, arguments);
+    }
+    if (r < 0)
+        return r;
+    printf("Port %u as %s, by %s, %s to %s\n\n", port, role_to_string(arguments->role),
+           resolution_to_string(arguments->by), date_format(summary->range.first, first),
+           date_format(summary->range.last, last));
+    table_print(table, stdout, context_wants_color());
+    if (unfinished)
+        puts("\n* not over yet");
+    print_gaps(&summary->gaps, arguments->utc);
+    return 0;
+}
+
+/* ---- CSV ---- */
+
+static void print_csv(uint16_t port, const struct summary *summary,
+                      const struct arguments *arguments)
+{
+    char start[FORMAT_SIZE];
+
+    for (size_t i = 0; i < summary->rows.n; i++) {
+        const struct interval *row = &summary->rows.rows[i];
+        const struct traffic *t = &row->traffic;
+
+        printf("%u,%s,%s,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64
+               ",%" PRIu64 "\n",
+               port, role_to_string(arguments->role),
+               format_timestamp(start, row->start_usec, arguments->utc), t->rx_bytes, t->tx_bytes,
+               t->rx_packets, t->tx_packets, t->connections, t->peak_rx_rate, t->peak_tx_rate);
+    }
+}
+
+static int show_history(struct context *context, uint16_t port, struct json_object *list,
+                        struct reason *reason)
+{
+    const struct arguments *arguments = &context->arguments;
+    const struct summary_request request = {.by = arguments->by};
+    _cleanup_summary_ struct summary summary = {};
+    int r = context_summary(context, port, &request, &summary, reason);
+
+    if (r < 0)
+        return r;
+    choose_rows(&summary.rows, arguments);
+    if (arguments->json)
+        return json_emit(
+            list, json_history(port, arguments->role, arguments->by, &summary, arguments->utc));
+    if (arguments->csv)
+        print_csv(port, &summary, arguments);
+    else
+        return print_history(port, &summary, arguments);
+    return 0;
+}
+
+int verb_history(struct context *context)
+{
+    struct reason reason = {};
+    int r;
+
+    if ((r = context_connect(context, &reason)) >= 0 &&
+        (r = context_use_zone(context, &reason)) >= 0) {
+        if (context->arguments.csv)
+            puts("port,role,start,rx_bytes,tx_bytes,rx_packets,tx_packets,connections,"
+                 "peak_rx_rate,peak_tx_rate");
+        r = context_show(context, show_history, &reason);
+    }
+    return r < 0 ? report_failure(context, &reason, r) : STATUS_DONE;
+}
