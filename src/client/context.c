@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What verbs share. */
 #include "client/json.h"
+#include "client/polkit-agent.h"
 #include "client/verbs.h"
 #include "shared/time-util.h"
 
@@ -16,6 +17,22 @@ int context_connect(struct context *context, struct reason *reason)
     };
 
     return monitor_client_open(&context->client, &target, reason);
+}
+
+int context_connect_to_change(struct context *context, struct reason *reason)
+{
+    const struct arguments *arguments = &context->arguments;
+
+    /* Only the system bus of this host asks polkit here. */
+    if (!arguments->socket_path && !arguments->host)
+        context->agent = polkit_agent_start();
+    return context_connect(context, reason);
+}
+
+void context_done(struct context *context)
+{
+    context->client = monitor_client_free(context->client);
+    polkit_agent_stop(context->agent);
 }
 
 int context_use_zone(struct context *context, struct reason *reason)

@@ -36,6 +36,6 @@ int main(int argc, char *argv[])
     setlocale(LC_ALL, "");
     if (arguments_parse(verbs, argc, argv, &context.arguments, &status) > 0)
         status = context.arguments.verb->run(&context);
-    monitor_client_free(context.client);
+    context_done(&context);
     return status;
 }

@@ -78,7 +78,7 @@ static int show_connections(struct context *context, uint16_t port, struct json_
 int verb_connections(struct context *context)
 {
     struct reason reason = {};
-    int r = context_connect(context, &reason);
+    int r = context_connect_to_change(context, &reason);
 
     if (r >= 0)
         r = context_show(context, show_connections, &reason);

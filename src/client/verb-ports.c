@@ -53,7 +53,7 @@ int verb_add_port(struct context *context)
 
     if ((r = read_port(context)))
         return r;
-    if ((r = context_connect(context, &reason)) < 0 ||
+    if ((r = context_connect_to_change(context, &reason)) < 0 ||
         (r = monitor_client_add_port(context->client, context->arguments.port, description,
                                      &reason)) < 0)
         return report_failure(context, &reason, r);
@@ -67,7 +67,7 @@ int verb_remove_port(struct context *context)
 
     if ((r = read_port(context)))
         return r;
-    if ((r = context_connect(context, &reason)) < 0 ||
+    if ((r = context_connect_to_change(context, &reason)) < 0 ||
         (r = monitor_client_remove_port(context->client, context->arguments.port, &reason)) < 0)
         return report_failure(context, &reason, r);
     return STATUS_DONE;
@@ -80,7 +80,7 @@ int verb_describe_port(struct context *context)
 
     if ((r = read_port(context)))
         return r;
-    if ((r = context_connect(context, &reason)) < 0 ||
+    if ((r = context_connect_to_change(context, &reason)) < 0 ||
         (r = monitor_client_describe_port(context->client, context->arguments.port,
                                           context->arguments.parameters[1], &reason)) < 0)
         return report_failure(context, &reason, r);

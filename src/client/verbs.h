@@ -8,6 +8,8 @@
 #include "client/monitor-client.h"
 #include "client/summary.h"
 
+#include <sys/types.h>
+
 struct table;
 
 /** What a verb works with. */
@@ -15,11 +17,18 @@ struct context {
     struct arguments arguments;
     struct monitor_client *client; /* see context_connect() */
     uint32_t retention_days;       /* see context_use_zone() */
+    pid_t agent;                   /* polkit's, 0 if there is none */
     struct table *table;           /* what several ports are rows of, if anything */
 };
 
 /** Connects to portmond. Returns 0 or a negative errno with @reason. */
 int context_connect(struct context *context, struct reason *reason);
+
+/** As context_connect(), and sees to it that polkit can ask for a password. */
+int context_connect_to_change(struct context *context, struct reason *reason);
+
+/** Ends what was begun. */
+void context_done(struct context *context);
 
 /** From here on days are those of portmond's time zone, which may be on another host. */
 int context_use_zone(struct context *context, struct reason *reason);
