@@ -83,6 +83,7 @@ static int method_add_port(sd_bus_message *message, void *userdata, sd_bus_error
     if (r < 0)
         return bus_set_error(bus, error, r, port);
     bus_announce_port(bus, port);
+    bus_announce_ports(bus);
     return sd_bus_reply_method_return(message, "o", bus_port_path(path, port));
 }
 
@@ -103,7 +104,7 @@ static int method_remove_port(sd_bus_message *message, void *userdata, sd_bus_er
         return bus_set_error(bus, error, r, port);
     bus_announce_removal(bus, port);
     monitor_remove(bus->monitor, port);
-    bus_announce_removed(bus);
+    bus_announce_ports(bus);
     return sd_bus_reply_method_return(message, NULL);
 }
 

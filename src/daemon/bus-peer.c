@@ -5,27 +5,38 @@
 #include "shared/log.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <sys/socket.h>
 
-/* Each peer costs some 20 KiB. A user who opens more than a few at once is up to no good, and must
- * not keep others out; root may always come. */
+/* Each peer costs some 20 KiB and a descriptor, of which there are 1024. A user who opens more than
+ * a few at once is up to no good, and must not keep others out, nor all of them root. */
 #define MAX_PEERS          256
 #define MAX_PEERS_PER_USER 32
+#define RESERVED_FOR_ROOT  64
 
 /* Messages that wait for a peer to read them. One that lets more pile up is cut off. */
 #define MAX_QUEUED_MESSAGES 64
+
+/* A year of 5 minutes is an answer of 7 MB, and a message that comes may have 128 MB: some that are
+ * not read, or not ended, are as much memory as there is. So all that is allocated has a limit. */
+#define MAX_HEAP_BYTES (128 << 20)
+
+/* How many messages of one peer are handled before others have their turn. */
+#define MAX_MESSAGES_A_TURN 16
 
 struct peer {
     struct peers *peers;
     struct peer *next;
     sd_bus *connection;
-    sd_event_source *drain;
     uid_t uid;
+    bool drained; /* of what came together with the end of the handshake */
+    bool cut_off;
 };
 
 struct peers {
     struct bus *bus;
     sd_event_source *accept;
+    sd_event_source *turn;
     struct peer *first;
     unsigned n;
 };
@@ -34,7 +45,6 @@ static struct peer *peer_free(struct peer *peer)
 {
     if (!peer)
         return NULL;
-    sd_event_source_disable_unref(peer->drain);
     sd_bus_close_unref(peer->connection);
     free(peer);
     return NULL;
@@ -59,16 +69,28 @@ static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error
     return 1;
 }
 
-/** Cuts a peer off that does not read what it is sent. It goes when the event loop sees that. */
+static uint64_t n_queued(const struct peer *peer)
+{
+    uint64_t n = 0;
+
+    return sd_bus_get_n_queued_write(peer->connection, &n) < 0 ? 0 : n;
+}
+
+/** The peer goes when the event loop sees that its connection ended. */
+static void cut_off(struct peer *peer, const char *why)
+{
+    if (peer->cut_off)
+        return;
+    log_debug("A peer of user %u is cut off: %s", peer->uid, why);
+    peer->cut_off = true;
+    shutdown(sd_bus_get_fd(peer->connection), SHUT_RDWR);
+}
+
 static bool cut_off_if_stuck(struct peer *peer)
 {
-    uint64_t queued = 0;
-
-    if (sd_bus_get_n_queued_write(peer->connection, &queued) < 0 || queued <= MAX_QUEUED_MESSAGES)
-        return false;
-    log_debug("A peer of user %u does not read its answers: cut off", peer->uid);
-    shutdown(sd_bus_get_fd(peer->connection), SHUT_RDWR);
-    return true;
+    if (n_queued(peer) > MAX_QUEUED_MESSAGES)
+        cut_off(peer, "it does not read its answers");
+    return peer->cut_off;
 }
 
 /** Programs that were made for a bus greet it first. */
@@ -76,7 +98,8 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *err
 {
     struct peer *peer = userdata;
 
-    if (cut_off_if_stuck(peer))
+    /* Only calls: the news that it is disconnected must go on. */
+    if (sd_bus_message_is_method_call(message, NULL, NULL) > 0 && cut_off_if_stuck(peer))
         return 1;
     if (sd_bus_message_is_method_call(message, "org.freedesktop.DBus", "Hello") > 0)
         return sd_bus_reply_method_return(message, "s", ":1.0");
@@ -87,18 +110,57 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *err
  * sd-bus leaves a message that came together with the end of the handshake where it is until more
  * comes. So once the connection is ready, process what there is.
  */
-static int on_drain(sd_event_source *source, void *userdata)
+static void drain(struct peer *peer)
 {
-    struct peer *peer = userdata;
     _cleanup_(sd_bus_unrefp) sd_bus *connection = sd_bus_ref(peer->connection);
     int r = sd_bus_is_ready(connection);
 
     if (r == 0)
-        return 0;
-    sd_event_source_set_enabled(source, SD_EVENT_OFF);
-    /* Processing may end the peer; the connection is ours to look at meanwhile. */
-    while (r > 0 && sd_bus_is_open(connection) > 0)
+        return;
+    for (int i = 0; r > 0 && i < MAX_MESSAGES_A_TURN; i++) {
         r = sd_bus_process(connection, NULL);
+        if (sd_bus_is_open(connection) <= 0)
+            return; /* and the peer may be gone */
+    }
+    peer->drained = r <= 0;
+}
+
+/** Gets memory back: from those who do not read, or, if there are none, from all; never from root.
+ */
+static void relieve(struct peers *peers)
+{
+    bool any = false;
+
+    for (struct peer *peer = peers->first; peer; peer = peer->next)
+        if (peer->cut_off)
+            return; /* it comes when they go */
+    for (struct peer *peer = peers->first; peer; peer = peer->next)
+        if (peer->uid != 0 && n_queued(peer) > 0) {
+            cut_off(peer, "memory is short, and it does not read");
+            any = true;
+        }
+    for (struct peer *peer = peers->first; !any && peer; peer = peer->next)
+        if (peer->uid != 0)
+            cut_off(peer, "memory is short");
+}
+
+/** After every turn of the event loop. */
+static int on_turn(sd_event_source *source, void *userdata)
+{
+    struct peers *peers = userdata;
+    struct mallinfo2 heap;
+    struct peer *next;
+
+    for (struct peer *peer = peers->first; peer; peer = next) {
+        next = peer->next; /* a peer may end itself, but no other */
+        if (!peer->drained)
+            drain(peer);
+    }
+    if (!peers->first)
+        return 0;
+    heap = mallinfo2();
+    if (heap.uordblks + heap.hblkhd > MAX_HEAP_BYTES)
+        relieve(peers);
     return 0;
 }
 
@@ -113,7 +175,8 @@ static int peer_start(struct peer *peer, int fd)
         safe_close(fd);
         return r;
     }
-    if ((r = sd_bus_set_description(connection, "peer")) < 0 || (r = sd_id128_randomize(&id)) < 0 ||
+    if ((r = sd_bus_set_description(connection, "peer")) < 0 ||
+        (r = sd_bus_negotiate_fds(connection, false)) < 0 || (r = sd_id128_randomize(&id)) < 0 ||
         (r = sd_bus_set_server(connection, true, id)) < 0 ||
         (r = sd_bus_set_sender(connection, MONITOR_BUS_NAME)) < 0 ||
         (r = sd_bus_start(connection)) < 0 ||
@@ -121,8 +184,7 @@ static int peer_start(struct peer *peer, int fd)
         (r = sd_bus_add_filter(connection, NULL, on_message, peer)) < 0 ||
         (r = sd_bus_match_signal(connection, NULL, "org.freedesktop.DBus.Local",
                                  "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
-                                 "Disconnected", on_disconnected, peer)) < 0 ||
-        (r = sd_event_add_post(bus->event, &peer->drain, on_drain, peer)) < 0)
+                                 "Disconnected", on_disconnected, peer)) < 0)
         return r;
     return bus_publish(bus, connection);
 }
@@ -132,7 +194,7 @@ static bool may_come(const struct peers *peers, uid_t uid)
     unsigned same = 0;
 
     if (uid == 0)
-        return true;
+        return peers->n < MAX_PEERS + RESERVED_FOR_ROOT;
     for (const struct peer *peer = peers->first; peer; peer = peer->next)
         same += peer->uid == uid;
     return peers->n < MAX_PEERS && same < MAX_PEERS_PER_USER;
@@ -185,7 +247,8 @@ int peers_new(struct peers **ret, struct bus *bus, int fd)
     if (!peers)
         return -ENOMEM;
     peers->bus = bus;
-    if ((r = sd_event_add_io(bus->event, &peers->accept, fd, EPOLLIN, on_accept, peers)) < 0 ||
+    if ((r = sd_event_add_post(bus->event, &peers->turn, on_turn, peers)) < 0 ||
+        (r = sd_event_add_io(bus->event, &peers->accept, fd, EPOLLIN, on_accept, peers)) < 0 ||
         (r = sd_event_source_set_io_fd_own(peers->accept, true)) < 0) {
         peers_free(peers);
         return r;
@@ -201,6 +264,7 @@ struct peers *peers_free(struct peers *peers)
     while (peers->first)
         peer_leave(peers->first);
     sd_event_source_disable_unref(peers->accept);
+    sd_event_source_disable_unref(peers->turn);
     free(peers);
     return NULL;
 }

@@ -24,9 +24,10 @@
 /* Longer than anybody takes to type a password; a polkitd that hangs is given up then. */
 #define TIMEOUT_USEC (150 * USEC_PER_SEC)
 
-/* Questions that wait for an answer, in all and from one sender. Each holds a message. */
-#define MAX_PENDING            128
-#define MAX_PENDING_PER_SENDER 8
+/* Questions that wait for an answer, in all and from one user, on however many connections. Each
+ * holds a message. (The bus lets a service have 128 calls that wait for their answers.) */
+#define MAX_PENDING          120
+#define MAX_PENDING_PER_USER 8
 
 #define CANCELLATION_ID_SIZE 32
 
@@ -37,6 +38,7 @@ struct authorization {
     sd_bus_message *message;
     const char *action; /* a constant */
     uint64_t id;
+    uid_t uid;
     sd_bus_slot *query;
     sd_bus_slot *sender_watch;
     bool answered;
@@ -78,14 +80,19 @@ void bus_forget_authorizations(struct bus *bus)
         forget(bus->authorizations);
 }
 
-/** Ends polkit's dialogue. Nobody waits for the answer. */
+/** Ends polkit's dialogue. Nobody waits for the answer, and a polkit that is gone stays so. */
 static void cancel(struct authorization *authorization)
 {
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *message = NULL;
+    sd_bus *system = authorization->bus->system;
     char id[CANCELLATION_ID_SIZE];
 
-    sd_bus_call_method_async(authorization->bus->system, NULL, POLKIT_NAME, POLKIT_PATH,
-                             POLKIT_INTERFACE, "CancelCheckAuthorization", NULL, NULL, "s",
-                             cancellation_id(authorization, id));
+    if (sd_bus_message_new_method_call(system, &message, POLKIT_NAME, POLKIT_PATH, POLKIT_INTERFACE,
+                                       "CancelCheckAuthorization") >= 0 &&
+        sd_bus_message_set_auto_start(message, false) >= 0 &&
+        sd_bus_message_set_expect_reply(message, false) >= 0 &&
+        sd_bus_message_append(message, "s", cancellation_id(authorization, id)) >= 0)
+        sd_bus_send(system, message, NULL);
 }
 
 static void deny(struct authorization *authorization, const char *error, const char *text)
@@ -94,19 +101,27 @@ static void deny(struct authorization *authorization, const char *error, const c
     authorization->error_text = text;
 }
 
-static void read_failure(struct authorization *authorization, sd_bus_message *reply)
+/** Whether an error says that there is no polkit, and none that could be started. */
+static bool is_absence(const sd_bus_error *error)
 {
-    const sd_bus_error *error = sd_bus_message_get_error(reply);
-    const char *sender = sd_bus_message_get_sender(reply);
+    static const char by_systemd[] = "org.freedesktop.systemd1.";
+    static const char by_bus[] = "org.freedesktop.DBus.Error.Spawn.";
 
-    if (sd_bus_error_has_names(error, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_TIMEOUT)) {
-        cancel(authorization);
-        deny(authorization, SD_BUS_ERROR_TIMEOUT, "polkit did not answer in time");
-    } else if (sender && strcmp(sender, "org.freedesktop.DBus") == 0)
-        /* The bus answers in its place: there is none, or it can't be started. */
+    return sd_bus_error_has_names(error, SD_BUS_ERROR_SERVICE_UNKNOWN,
+                                  SD_BUS_ERROR_NAME_HAS_NO_OWNER) ||
+           strncmp(error->name, by_systemd, strlen(by_systemd)) == 0 ||
+           strncmp(error->name, by_bus, strlen(by_bus)) == 0;
+}
+
+static void read_failure(struct authorization *authorization, const sd_bus_error *error)
+{
+    if (is_absence(error))
         deny(authorization, SD_BUS_ERROR_ACCESS_DENIED,
              "polkit is not running, so only root may do this");
-    else {
+    else if (sd_bus_error_has_names(error, SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_TIMEOUT)) {
+        cancel(authorization);
+        deny(authorization, SD_BUS_ERROR_TIMEOUT, "polkit did not answer");
+    } else {
         log_debug("polkit: %s: %s", error->name, error->message);
         deny(authorization, SD_BUS_ERROR_ACCESS_DENIED, "polkit could not decide");
     }
@@ -119,7 +134,7 @@ static int on_answer(sd_bus_message *reply, void *userdata, sd_bus_error *error)
     int authorized = false, challenge = false;
 
     if (sd_bus_message_is_method_error(reply, NULL))
-        read_failure(authorization, reply);
+        read_failure(authorization, sd_bus_message_get_error(reply));
     else if (sd_bus_message_enter_container(reply, 'r', "bba{ss}") < 0 ||
              sd_bus_message_read(reply, "bb", &authorized, &challenge) < 0)
         deny(authorization, SD_BUS_ERROR_ACCESS_DENIED, "polkit's answer makes no sense");
@@ -183,7 +198,8 @@ static int query(struct authorization *authorization, const char *sender)
 }
 
 /** Asks polkit. Returns 0, or a negative errno with @error. */
-static int ask(struct bus *bus, sd_bus_message *message, const char *action, sd_bus_error *error)
+static int ask(struct bus *bus, sd_bus_message *message, uid_t uid, const char *action,
+               sd_bus_error *error)
 {
     static uint64_t last_id;
     const char *sender = sd_bus_message_get_sender(message);
@@ -193,9 +209,9 @@ static int ask(struct bus *bus, sd_bus_message *message, const char *action, sd_
 
     for (authorization = bus->authorizations; authorization; authorization = authorization->next) {
         n++;
-        same += strcmp(sd_bus_message_get_sender(authorization->message), sender) == 0;
+        same += authorization->uid == uid;
     }
-    if (n >= MAX_PENDING || same >= MAX_PENDING_PER_SENDER)
+    if (n >= MAX_PENDING || same >= MAX_PENDING_PER_USER)
         return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
                                 "Too many requests wait for authorisation");
     authorization = calloc(1, sizeof(*authorization));
@@ -205,7 +221,9 @@ static int ask(struct bus *bus, sd_bus_message *message, const char *action, sd_
     authorization->message = sd_bus_message_ref(message);
     authorization->action = action;
     authorization->id = ++last_id;
-    if ((r = query(authorization, sender)) < 0 || (r = watch_sender(authorization, sender)) < 0) {
+    authorization->uid = uid;
+    /* In this order: who leaves after polkit was asked does not leave unseen. */
+    if ((r = watch_sender(authorization, sender)) < 0 || (r = query(authorization, sender)) < 0) {
         authorization_free(authorization);
         return r;
     }
@@ -250,5 +268,5 @@ int bus_authorize(struct bus *bus, sd_bus_message *message, const char *action, 
     if (!bus->system || sd_bus_message_get_bus(message) != bus->system)
         return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED,
                                 "On the socket only root may do this");
-    return ask(bus, message, action, error);
+    return ask(bus, message, uid, action, error);
 }

@@ -137,18 +137,12 @@ static void for_each(struct bus *bus, void (*emit)(sd_bus *connection, uint16_t 
         peers_for_each(bus->peers, emit, port);
 }
 
-static void emit_ports_changed(sd_bus *connection, uint16_t port)
-{
-    sd_bus_emit_properties_changed(connection, MONITOR_PATH, MONITOR_INTERFACE, "Ports", NULL);
-}
-
 static void emit_port_added(sd_bus *connection, uint16_t port)
 {
     char path[PORT_PATH_SIZE];
 
     sd_bus_emit_object_added(connection, bus_port_path(path, port));
     sd_bus_emit_signal(connection, MONITOR_PATH, MONITOR_INTERFACE, "PortAdded", "qo", port, path);
-    emit_ports_changed(connection, port);
 }
 
 static void emit_port_removed(sd_bus *connection, uint16_t port)
@@ -158,6 +152,11 @@ static void emit_port_removed(sd_bus *connection, uint16_t port)
     sd_bus_emit_object_removed(connection, bus_port_path(path, port));
     sd_bus_emit_signal(connection, MONITOR_PATH, MONITOR_INTERFACE, "PortRemoved", "qo", port,
                        path);
+}
+
+static void emit_ports_changed(sd_bus *connection, uint16_t port)
+{
+    sd_bus_emit_properties_changed(connection, MONITOR_PATH, MONITOR_INTERFACE, "Ports", NULL);
 }
 
 static void emit_description_changed(sd_bus *connection, uint16_t port)
@@ -184,7 +183,7 @@ void bus_announce_removal(struct bus *bus, uint16_t port)
     for_each(bus, emit_port_removed, port);
 }
 
-void bus_announce_removed(struct bus *bus)
+void bus_announce_ports(struct bus *bus)
 {
     for_each(bus, emit_ports_changed, 0);
 }
@@ -207,9 +206,11 @@ int bus_refresh(struct bus *bus, sd_bus *connection, sd_bus_error *error)
     uint64_t cookie = 0, iteration = 0;
     int r;
 
-    sd_bus_message_get_cookie(message, &cookie);
+    /* No message: a signal with figures. Those that are sent at once get the same. */
+    if (message)
+        sd_bus_message_get_cookie(message, &cookie);
     sd_event_get_iteration(bus->event, &iteration);
-    if (message && bus->fresh.connection == connection && bus->fresh.cookie == cookie &&
+    if (bus->fresh.connection == connection && bus->fresh.cookie == cookie &&
         bus->fresh.iteration == iteration)
         return 0;
     r = monitor_refresh(bus->monitor);

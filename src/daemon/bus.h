@@ -42,12 +42,12 @@ int bus_serve_system(struct bus *bus, struct reason *reason);
 int bus_serve_peers(struct bus *bus, int fd);
 
 /**
- * Tell everybody what changed: a port that is watched now; one that is about to go, and then that
- * it is gone; what a port is called; a setting of the service.
+ * Tell everybody what changed: a port that is watched now; one that is about to go; which ports are
+ * watched, after any number of these; what a port is called; a setting of the service.
  */
 void bus_announce_port(struct bus *bus, uint16_t port);
 void bus_announce_removal(struct bus *bus, uint16_t port);
-void bus_announce_removed(struct bus *bus);
+void bus_announce_ports(struct bus *bus);
 void bus_announce_description(struct bus *bus, uint16_t port);
 void bus_announce_retention(struct bus *bus);
 

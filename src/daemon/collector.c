@@ -11,6 +11,14 @@
  * bytes do not. */
 #define MAX_PENDING (7 * 24 * 12)
 
+/* The same of all together, some 70 MiB: whoever scans 65,535 watched ports shall not fill our
+ * memory. Each port has one in any case. */
+#define MAX_PENDING_OF_ALL (1 << 20)
+
+/* Recent intervals per port and role, a day, and of all together, some 3 MiB. */
+#define MAX_RECENT        (24 * 12)
+#define MAX_RECENT_OF_ALL (1 << 15)
+
 /* Seconds over which a connection that is counted open but was not seen must stay unseen. */
 #define DRIFT_WINDOW_TICKS 10
 
@@ -22,6 +30,9 @@ struct account {
     struct interval *pending;
     size_t n_pending;
     size_t size_pending;
+    struct recent_interval *recent;
+    size_t n_recent;
+    size_t size_recent;
     uint64_t drift; /* the smallest excess of counted over seen connections in this window … */
     uint64_t lost;  /* … and in the worst window */
 };
@@ -35,6 +46,8 @@ struct collector {
     struct port_account *ports[65536]; /* by port number */
     uint64_t present[65536 / 64];      /* a bit for each, to find the next one soon */
     size_t n_ports;
+    size_t n_pending; /* of all accounts */
+    size_t n_recent;
     unsigned ticks;
 };
 
@@ -47,8 +60,10 @@ static struct port_account *port_account_free(struct port_account *account)
 {
     if (!account)
         return NULL;
-    for (enum role role = 0; role < _ROLE_MAX; role++)
+    for (enum role role = 0; role < _ROLE_MAX; role++) {
         free(account->role[role].pending);
+        free(account->role[role].recent);
+    }
     free(account);
     return NULL;
 }
@@ -91,6 +106,10 @@ void collector_remove(struct collector *collector, uint16_t port)
 {
     if (!collector->ports[port])
         return;
+    for (enum role role = 0; role < _ROLE_MAX; role++) {
+        collector->n_pending -= collector->ports[port]->role[role].n_pending;
+        collector->n_recent -= collector->ports[port]->role[role].n_recent;
+    }
     collector->ports[port] = port_account_free(collector->ports[port]);
     collector->present[port / 64] &= ~(UINT64_C(1) << port % 64);
     collector->n_ports--;
@@ -120,27 +139,40 @@ uint16_t collector_next(const struct collector *collector, uint16_t port)
     return 0;
 }
 
+/** Makes room for one more element of a list that holds @n. Returns the list, or NULL. */
+static void *reserve(void *list, size_t n, size_t *size, size_t element_size)
+{
+    size_t wanted = *size * 2 ?: 2;
+    void *larger;
+
+    if (n < *size)
+        return list;
+    larger = reallocarray(list, wanted, element_size);
+    if (larger)
+        *size = wanted;
+    return larger;
+}
+
 /** Makes room for the interval of @at_usec and returns it, or NULL. */
-static struct interval *pending_interval(struct account *account, uint64_t at_usec)
+static struct interval *pending_interval(struct collector *collector, struct account *account,
+                                         uint64_t at_usec)
 {
     uint64_t start = period_start(RESOLUTION_5MIN, at_usec);
     struct interval *pending;
-    size_t size;
 
     for (size_t i = account->n_pending; i-- > 0;)
         if (account->pending[i].start_usec == start)
             return &account->pending[i];
-    if (account->n_pending == MAX_PENDING)
-        return &account->pending[MAX_PENDING - 1];
-    if (account->n_pending == account->size_pending) {
-        size = account->size_pending * 2 ?: 2;
-        pending = realloc(account->pending, size * sizeof(*pending));
-        if (!pending)
-            return NULL;
-        account->pending = pending;
-        account->size_pending = size;
-    }
+    if (account->n_pending == MAX_PENDING ||
+        (account->n_pending && collector->n_pending >= MAX_PENDING_OF_ALL))
+        return &account->pending[account->n_pending - 1];
+    pending = reserve(account->pending, account->n_pending, &account->size_pending,
+                      sizeof(*pending));
+    if (!pending)
+        return NULL;
+    account->pending = pending;
     pending = &account->pending[account->n_pending++];
+    collector->n_pending++;
     *pending = (struct interval){.start_usec = start};
     return pending;
 }
@@ -154,7 +186,8 @@ static uint64_t grown(uint64_t *seen, uint64_t now)
     return growth;
 }
 
-static int ingest(struct account *account, const struct counters *now, uint64_t at_usec)
+static int ingest(struct collector *collector, struct account *account, const struct counters *now,
+                  uint64_t at_usec)
 {
     struct counters reading = account->reading;
     struct traffic traffic = {
@@ -169,7 +202,7 @@ static int ingest(struct account *account, const struct counters *now, uint64_t 
     reading.live = account->live.connections = now->live;
     reading.unclosed = now->unclosed;
     if (!traffic_is_empty(&traffic)) {
-        pending = pending_interval(account, at_usec);
+        pending = pending_interval(collector, account, at_usec);
         if (!pending)
             return -ENOMEM;
         traffic_add(&pending->traffic, &traffic);
@@ -187,7 +220,7 @@ int collector_ingest(struct collector *collector, const struct port_counters *re
     if (!account)
         return -ENOENT;
     for (enum role role = 0; role < _ROLE_MAX; role++) {
-        r = ingest(&account->role[role], &reading->role[role], at_usec);
+        r = ingest(collector, &account->role[role], &reading->role[role], at_usec);
         if (r < 0)
             return r;
     }
@@ -216,7 +249,8 @@ static void watch_drift(struct account *account, bool window_ends)
     }
 }
 
-static void tick(struct account *account, uint64_t at_usec, uint64_t elapsed_usec)
+static void tick(struct collector *collector, struct account *account, uint64_t at_usec,
+                 uint64_t elapsed_usec)
 {
     const struct counters *now = &account->reading;
     struct interval *pending;
@@ -226,7 +260,7 @@ static void tick(struct account *account, uint64_t at_usec, uint64_t elapsed_use
     account->live.tx_rate = rate(grown(&account->tick.tx_bytes, now->tx_bytes), elapsed_usec);
     if (!account->live.rx_rate && !account->live.tx_rate)
         return;
-    pending = pending_interval(account, at_usec);
+    pending = pending_interval(collector, account, at_usec);
     if (!pending)
         return; /* a peak is lost, no byte */
     peak = (struct traffic){
@@ -244,7 +278,7 @@ void collector_tick(struct collector *collector, uint64_t at_usec, uint64_t elap
         for (enum role role = 0; role < _ROLE_MAX; role++) {
             struct account *account = &collector->ports[port]->role[role];
 
-            tick(account, at_usec, elapsed_usec);
+            tick(collector, account, at_usec, elapsed_usec);
             watch_drift(account, window_ends);
         }
 }
@@ -281,11 +315,7 @@ size_t collector_pending(const struct collector *collector, uint16_t port, enum 
 
 bool collector_has_pending(const struct collector *collector)
 {
-    for (uint16_t port = 0; (port = collector_next(collector, port));)
-        for (enum role role = 0; role < _ROLE_MAX; role++)
-            if (collector->ports[port]->role[role].n_pending)
-                return true;
-    return false;
+    return collector->n_pending;
 }
 
 void collector_reading(const struct collector *collector, uint16_t port, struct port_counters *ret)
@@ -295,15 +325,51 @@ void collector_reading(const struct collector *collector, uint16_t port, struct 
         ret->role[role] = collector->ports[port]->role[role].reading;
 }
 
+/** Remembers an interval that was committed. What is not remembered is dated for good: the oldest,
+ * and what there is no memory for. */
+static void remember(struct collector *collector, struct account *account,
+                     const struct interval *committed)
+{
+    bool full = account->n_recent == MAX_RECENT || collector->n_recent >= MAX_RECENT_OF_ALL;
+    struct recent_interval *recent;
+
+    for (size_t i = account->n_recent; i-- > 0;)
+        if (account->recent[i].in_ledger_usec == committed->start_usec) {
+            traffic_add(&account->recent[i].interval.traffic, &committed->traffic);
+            return;
+        }
+    if (full && !account->n_recent)
+        return;
+    if (full) {
+        collector->n_recent--;
+        memmove(account->recent, account->recent + 1,
+                --account->n_recent * sizeof(*account->recent));
+    }
+    recent = reserve(account->recent, account->n_recent, &account->size_recent, sizeof(*recent));
+    if (!recent)
+        return;
+    account->recent = recent;
+    account->recent[account->n_recent++] = (struct recent_interval){committed->start_usec,
+                                                                    *committed};
+    collector->n_recent++;
+}
+
+static void commit(struct collector *collector, struct account *account)
+{
+    for (size_t i = 0; i < account->n_recent; i++)
+        account->recent[i].in_ledger_usec = account->recent[i].interval.start_usec;
+    for (size_t i = 0; i < account->n_pending; i++)
+        remember(collector, account, &account->pending[i]);
+    collector->n_pending -= account->n_pending;
+    account->n_pending = 0;
+    account->committed = account->reading;
+}
+
 void collector_committed(struct collector *collector)
 {
     for (uint16_t port = 0; (port = collector_next(collector, port));)
-        for (enum role role = 0; role < _ROLE_MAX; role++) {
-            struct account *account = &collector->ports[port]->role[role];
-
-            account->n_pending = 0;
-            account->committed = account->reading;
-        }
+        for (enum role role = 0; role < _ROLE_MAX; role++)
+            commit(collector, &collector->ports[port]->role[role]);
 }
 
 void collector_committed_reading(const struct collector *collector, uint16_t port,
@@ -314,25 +380,67 @@ void collector_committed_reading(const struct collector *collector, uint16_t por
         ret->role[role] = collector->ports[port]->role[role].committed;
 }
 
-/** Dates an account's pending intervals anew. Two that fall on one become one. */
-static void shift(struct account *account, int64_t shift_usec)
+/** Where an interval belongs after a shift: in the nearest bucket, but in none that is to come. */
+static uint64_t shifted(uint64_t start_usec, int64_t shift_usec, uint64_t now_usec)
+{
+    uint64_t usec = usec_shift(start_usec, shift_usec) + BUCKET_USEC / 2;
+
+    return period_start(RESOLUTION_5MIN, usec < now_usec ? usec : now_usec);
+}
+
+static void shift_pending(struct collector *collector, struct account *account, int64_t shift_usec,
+                          uint64_t now_usec)
 {
     size_t n = account->n_pending;
 
+    collector->n_pending -= n;
     account->n_pending = 0;
     for (size_t i = 0; i < n; i++) {
-        struct interval interval = account->pending[i];
+        struct interval old = account->pending[i], *new;
 
-        /* There is room: intervals only get fewer. */
-        traffic_add(
-            &pending_interval(account, interval.start_usec + (uint64_t) shift_usec)->traffic,
-            &interval.traffic);
+        /* There is room: two that fall on one become one. */
+        new = pending_interval(collector, account, shifted(old.start_usec, shift_usec, now_usec));
+        traffic_add(&new->traffic, &old.traffic);
     }
 }
 
-void collector_shift(struct collector *collector, int64_t shift_usec)
+static void shift_recent(struct collector *collector, struct account *account, int64_t shift_usec,
+                         uint64_t now_usec, bool all)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < account->n_recent; i++) {
+        struct recent_interval recent = account->recent[i];
+        uint64_t *start_usec = &recent.interval.start_usec;
+
+        if (!all && *start_usec <= now_usec && recent.in_ledger_usec == *start_usec)
+            continue; /* dated for good */
+        if (all || *start_usec > now_usec)
+            *start_usec = shifted(*start_usec, shift_usec, now_usec);
+        account->recent[n++] = recent;
+    }
+    collector->n_recent -= account->n_recent - n;
+    account->n_recent = n;
+}
+
+void collector_shift(struct collector *collector, int64_t shift_usec, uint64_t now_usec, bool all)
 {
     for (uint16_t port = 0; (port = collector_next(collector, port));)
-        for (enum role role = 0; role < _ROLE_MAX; role++)
-            shift(&collector->ports[port]->role[role], shift_usec);
+        for (enum role role = 0; role < _ROLE_MAX; role++) {
+            struct account *account = &collector->ports[port]->role[role];
+
+            shift_pending(collector, account, shift_usec, now_usec);
+            shift_recent(collector, account, shift_usec, now_usec, all);
+        }
+}
+
+size_t collector_recent(const struct collector *collector, uint16_t port, enum role role,
+                        const struct recent_interval **ret)
+{
+    const struct port_account *account = collector->ports[port];
+
+    if (!account)
+        return 0;
+    *ret = account->role[role].recent;
+    return account->role[role].n_recent;
 }

@@ -81,14 +81,36 @@ bool collector_has_pending(const struct collector *collector);
 /** The reading up to which a port's traffic was ingested: what to checkpoint with the pending. */
 void collector_reading(const struct collector *collector, uint16_t port, struct port_counters *ret);
 
-/** Everything that is pending is in the ledger now. */
+/**
+ * Everything that is pending is in the ledger now, and what is recent is where it belongs. The
+ * pending becomes recent.
+ */
 void collector_committed(struct collector *collector);
 
 /** The reading of the last commit: what the ledger contains. */
 void collector_committed_reading(const struct collector *collector, uint16_t port,
                                  struct port_counters *ret);
 
-/** The clock that dated what is pending was wrong by so much. */
-void collector_shift(struct collector *collector, int64_t shift_usec);
+/* The clock that dates what is ingested may turn out to be wrong. What is pending is dated anew
+ * then, and so is what is recent; until the next commit the ledger has that where it was. */
+
+/**
+ * The clock was wrong by so much; by the right one it is @now_usec. @all: it was wrong all along.
+ * If not, only what it has dated later than now is known to be wrong.
+ */
+void collector_shift(struct collector *collector, int64_t shift_usec, uint64_t now_usec, bool all);
+
+/** Traffic that was committed of late. */
+struct recent_interval {
+    uint64_t in_ledger_usec;  /* where the ledger has it */
+    struct interval interval; /* where it belongs */
+};
+
+/**
+ * What was committed in the last day of a port in one role, as far as there was room to remember.
+ * Valid until the next commit.
+ */
+size_t collector_recent(const struct collector *collector, uint16_t port, enum role role,
+                        const struct recent_interval **ret);
 
 #endif

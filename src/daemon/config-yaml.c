@@ -43,6 +43,10 @@ static void problem(struct reader *reader, int level, const yaml_mark_t *mark, c
     va_start(arguments, format);
     r = vasprintf(&message, format, arguments);
     va_end(arguments);
+    /* It is one line, whatever is quoted in it. */
+    for (char *c = message; r >= 0 && *c; c++)
+        if ((unsigned char) *c < ' ' || *c == 0x7f)
+            *c = '?';
     if (r >= 0)
         r = mark ? asprintf(&text, "%s:%zu:%zu: %s", reader->name, mark->line + 1, mark->column + 1,
                             message)
@@ -56,18 +60,6 @@ static void problem(struct reader *reader, int level, const yaml_mark_t *mark, c
 
 /* ---- values: each returns 0, or -EINVAL after reporting ---- */
 
-static const char *kind_of(const yaml_node_t *node)
-{
-    switch (node->type) {
-    case YAML_SEQUENCE_NODE:
-        return "a list";
-    case YAML_MAPPING_NODE:
-        return "a mapping";
-    default:
-        return *node->data.scalar.value ? "text" : "nothing";
-    }
-}
-
 /** A text without zero bytes: quoted or plain, but not nothing. */
 static const char *as_text(const yaml_node_t *node)
 {
@@ -79,6 +71,18 @@ static const char *as_text(const yaml_node_t *node)
         (!*text || strcmp(text, "~") == 0 || strcmp(text, "null") == 0))
         return NULL;
     return text;
+}
+
+static const char *kind_of(const yaml_node_t *node)
+{
+    switch (node->type) {
+    case YAML_SEQUENCE_NODE:
+        return "a list";
+    case YAML_MAPPING_NODE:
+        return "a mapping";
+    default:
+        return as_text(node) ? "text" : "nothing";
+    }
 }
 
 static int read_number(struct reader *reader, const yaml_node_t *node, const char *what,
@@ -133,6 +137,16 @@ static const struct key *find_key(const struct key *keys, size_t n, const char *
     return NULL;
 }
 
+/** The names of keys, for a message: "port, description". */
+static void list_keys(char *buffer, size_t size, const struct key *keys, size_t n)
+{
+    size_t length = 0;
+
+    for (size_t i = 0; i < n && length < size; i++)
+        length += (size_t) snprintf(buffer + length, size - length, "%s%s", i ? ", " : "",
+                                    keys[i].name);
+}
+
 /** Reads a mapping by its table of keys; at most 64. */
 static void read_mapping(struct reader *reader, const yaml_node_t *node, const struct key *keys,
                          size_t n_keys, void *target)
@@ -144,10 +158,13 @@ static void read_mapping(struct reader *reader, const yaml_node_t *node, const s
         const yaml_node_t *name = node_at(reader, pair->key);
         const char *text = as_text(name);
         const struct key *key = text ? find_key(keys, n_keys, text) : NULL;
+        char known[128] = "";
         uint64_t bit;
 
         if (!key) {
-            wrong(reader, name, "'%s' is not a key that is known here", text ?: kind_of(name));
+            list_keys(known, sizeof(known), keys, n_keys);
+            wrong(reader, name, "'%s' is not a key that is known here (%s)", text ?: kind_of(name),
+                  known);
             continue;
         }
         bit = UINT64_C(1) << (key - keys);
@@ -173,7 +190,7 @@ static void read_entry_port(struct reader *reader, const yaml_node_t *value, voi
     struct port_entry *entry = target;
 
     entry->named = true;
-    read_number(reader, value, "A port", 1, UINT16_MAX, &entry->port);
+    read_number(reader, value, "port", 1, UINT16_MAX, &entry->port);
 }
 
 static void read_entry_description(struct reader *reader, const yaml_node_t *value, void *target)
@@ -182,11 +199,11 @@ static void read_entry_description(struct reader *reader, const yaml_node_t *val
     const char *text = as_text(value);
 
     if (!text)
-        wrong(reader, value, "A description must be text, not %s", kind_of(value));
+        wrong(reader, value, "description must be text, not %s", kind_of(value));
     else if (strlen(text) > MAX_DESCRIPTION_BYTES)
-        wrong(reader, value, "The description is longer than %d bytes", MAX_DESCRIPTION_BYTES);
+        wrong(reader, value, "description is longer than %d bytes", MAX_DESCRIPTION_BYTES);
     else if (!is_one_line(text))
-        wrong(reader, value, "The description has control characters");
+        wrong(reader, value, "description has control characters");
     else
         entry->description = text;
 }
@@ -290,13 +307,29 @@ static void read_document(struct reader *reader)
         read_mapping(reader, root, settings, ELEMENTSOF(settings), NULL);
 }
 
-static void report_syntax(struct reader *reader, const yaml_parser_t *parser)
+/** Where a byte of the file is. Columns are characters, as libyaml counts them. */
+static yaml_mark_t mark_of(const char *text, size_t size, size_t offset)
 {
+    yaml_mark_t mark = {};
+
+    for (size_t i = 0; i < offset && i < size; i++)
+        if (text[i] == '\n') {
+            mark.line++;
+            mark.column = 0;
+        } else if (((unsigned char) text[i] & 0xc0) != 0x80)
+            mark.column++;
+    return mark;
+}
+
+static void report_syntax(struct reader *reader, const yaml_parser_t *parser, const char *text,
+                          size_t size)
+{
+    yaml_mark_t mark = mark_of(text, size, parser->problem_offset);
+
     if (parser->error == YAML_MEMORY_ERROR)
         reader->out_of_memory = true;
     else if (parser->error == YAML_READER_ERROR)
-        problem(reader, LOG_ERR, NULL, "Not valid UTF-8 at byte %zu: %s", parser->problem_offset,
-                parser->problem);
+        problem(reader, LOG_ERR, &mark, "Not valid YAML: %s", parser->problem);
     else
         problem(reader, LOG_ERR, &parser->problem_mark, "Not valid YAML: %s%s%s", parser->problem,
                 parser->context ? " " : "", parser->context ?: "");
@@ -318,13 +351,13 @@ int config_parse(struct config *config, const char *name, const void *text, size
         return -ENOMEM;
     yaml_parser_set_input_string(&parser, text, size);
     if (!yaml_parser_load(&parser, &document))
-        report_syntax(&reader, &parser);
+        report_syntax(&reader, &parser, text, size);
     else {
         reader.document = &document;
         read_document(&reader);
         yaml_document_delete(&document);
         if (!yaml_parser_load(&parser, &second))
-            report_syntax(&reader, &parser);
+            report_syntax(&reader, &parser, text, size);
         else {
             if (yaml_document_get_root_node(&second))
                 problem(&reader, LOG_ERR, &second.start_mark, "There is a second document");

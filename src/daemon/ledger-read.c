@@ -4,6 +4,9 @@
 
 #include <errno.h>
 
+/* From one time zone to any other midnight moves by less than this. */
+#define MAX_ZONE_CHANGE_USEC (26 * 3600 * USEC_PER_SEC)
+
 static void read_traffic(struct statement *query, struct traffic *ret)
 {
     *ret = (struct traffic){
@@ -23,15 +26,14 @@ int ledger_total(struct ledger *ledger, uint16_t port, enum role role, struct tr
     int r;
 
     *ret = (struct traffic){};
-    if ((r = statement_bind(query, "uuu", port, PROTOCOL_TCP, role)) < 0 ||
-        (r = statement_step(query)) <= 0)
+    r = RUN_FOR_ROW(ledger, GET_TOTAL, "uuu", port, PROTOCOL_TCP, role);
+    if (r <= 0)
         return r;
     read_traffic(query, ret);
     statement_reset(query);
     return 0;
 }
 
-/* In the queries of buckets and days column 7 tells when the interval begins. */
 /** Adds the current row of a query to the row of its period. */
 static int add_row(struct statement *query, uint64_t start_usec, enum resolution resolution,
                    struct history *history)
@@ -42,44 +44,52 @@ static int add_row(struct statement *query, uint64_t start_usec, enum resolution
     return history_add(history, period_start(resolution, start_usec), &traffic);
 }
 
-int ledger_read_buckets(struct statement *query, enum resolution resolution,
-                        struct history *history)
-{
-    int r;
+/* Of buckets column 7 tells when they begin and column 8 the day that they are part of, of days
+ * column 7 tells the day. */
 
-    while ((r = statement_step(query)) > 0) {
-        r = add_row(query, statement_number(query, 7) * USEC_PER_SEC, resolution, history);
-        if (r < 0) {
-            statement_reset(query);
-            return r;
-        }
-    }
-    return r;
+static uint64_t row_start(struct statement *query, enum resolution resolution)
+{
+    return resolution < RESOLUTION_DAY
+               ? statement_number(query, 7) * USEC_PER_SEC
+               : date_start(date_from_number((uint32_t) statement_number(query, 8)));
 }
 
+/** Days from @first until before @end, as numbers. */
+struct dates {
+    uint32_t first;
+    uint32_t end;
+};
+
+static const struct dates all_dates = {0, UINT32_MAX};
+
+/** Adds the buckets of [from_usec, until_usec) that are part of one of these days. */
 static int add_buckets(struct ledger *ledger, uint16_t port, enum role role, uint64_t from_usec,
-                       uint64_t until_usec, enum resolution resolution, struct history *history)
+                       uint64_t until_usec, struct dates dates, enum resolution resolution,
+                       struct history *history)
 {
     struct statement *query = ledger->queries[GET_BUCKETS];
     int r;
 
     if (from_usec >= until_usec)
         return 0;
-    r = statement_bind(query, "uuutt", port, PROTOCOL_TCP, role,
+    r = statement_bind(query, "uuuttuu", port, PROTOCOL_TCP, role,
                        (from_usec + USEC_PER_SEC - 1) / USEC_PER_SEC,
-                       (until_usec + USEC_PER_SEC - 1) / USEC_PER_SEC);
-    return r < 0 ? r : ledger_read_buckets(query, resolution, history);
+                       (until_usec + USEC_PER_SEC - 1) / USEC_PER_SEC, dates.first, dates.end);
+    while (r >= 0 && (r = statement_step(query)) > 0)
+        r = add_row(query, row_start(query, resolution), resolution, history);
+    if (r < 0)
+        statement_reset(query);
+    return r;
 }
 
-static int add_days(struct ledger *ledger, uint16_t port, enum role role, struct date from,
-                    struct date until, enum resolution resolution, struct history *history)
+static int add_days(struct ledger *ledger, uint16_t port, enum role role, struct dates dates,
+                    enum resolution resolution, struct history *history)
 {
     struct statement *query = ledger->queries[GET_DAYS];
     struct date date;
     int r;
 
-    r = statement_bind(query, "uuuuu", port, PROTOCOL_TCP, role, date_to_number(from),
-                       date_to_number(until));
+    r = statement_bind(query, "uuuuu", port, PROTOCOL_TCP, role, dates.first, dates.end);
     while (r >= 0 && (r = statement_step(query)) > 0) {
         date = date_from_number((uint32_t) statement_number(query, 7));
         r = add_row(query, date_start(date), resolution, history);
@@ -98,23 +108,34 @@ static struct date first_whole_day(uint64_t usec)
 }
 
 /* Whole days come from the rows of days, what is left at both ends from the buckets. Where those
- * are gone by now, a day belongs to the range if it begins in it. */
+ * are gone by now, a day belongs to the range if it begins in it.
+ *
+ * After a change of the time zone days may begin at other times than when they were written: the
+ * buckets at the ends are those that are not part of a whole day, so that nothing counts twice. */
 int ledger_history(struct ledger *ledger, uint16_t port, enum role role, uint64_t from_usec,
                    uint64_t until_usec, enum resolution resolution, struct history *history)
 {
     struct date first = first_whole_day(from_usec), end = date_of(until_usec);
+    uint64_t first_usec, end_usec;
+    struct dates whole;
     int r;
 
     if (until_usec <= ledger->detail_from_usec)
         end = first_whole_day(until_usec);
     if (resolution < RESOLUTION_DAY || date_compare(first, end) >= 0)
-        return add_buckets(ledger, port, role, from_usec, until_usec, resolution, history);
-    if ((r = add_buckets(ledger, port, role, from_usec, date_start(first), resolution, history)) <
-            0 ||
-        (r = add_days(ledger, port, role, first, end, resolution, history)) < 0 ||
-        (r = add_buckets(ledger, port, role, date_start(end), until_usec, resolution, history)) < 0)
-        return r;
-    return 0;
+        return add_buckets(ledger, port, role, from_usec, until_usec, all_dates, resolution,
+                           history);
+    first_usec = date_start(first);
+    end_usec = date_start(end);
+    whole = (struct dates){date_to_number(first), date_to_number(end)};
+    r = add_days(ledger, port, role, whole, resolution, history);
+    if (r >= 0 && from_usec < first_usec)
+        r = add_buckets(ledger, port, role, from_usec, first_usec + MAX_ZONE_CHANGE_USEC,
+                        (struct dates){all_dates.first, whole.first}, resolution, history);
+    if (r >= 0 && end_usec < until_usec)
+        r = add_buckets(ledger, port, role, usec_before(end_usec, MAX_ZONE_CHANGE_USEC), until_usec,
+                        (struct dates){whole.end, all_dates.end}, resolution, history);
+    return r;
 }
 
 int ledger_sum(struct ledger *ledger, uint16_t port, enum role role, uint64_t from_usec,

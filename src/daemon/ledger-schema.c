@@ -77,6 +77,14 @@ static const char *const migrations[] = {
     /* Whether the last daemon stopped in order, and from when on there is 5-minute detail. */
     "ALTER TABLE source ADD COLUMN stopped INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE source ADD COLUMN detail_from_usec INTEGER NOT NULL DEFAULT 0;",
+
+    /* When the last commit was by CLOCK_BOOTTIME, which nobody sets; how many connections the
+     * kernel had lost by then. The day whose row a bucket is contained in: after a change of the
+     * time zone it may not be the one that its start says. */
+    "ALTER TABLE source ADD COLUMN committed_boottime_usec INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE source ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE bucket ADD COLUMN date INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE bucket SET date = strftime('%Y%m%d', start, 'unixepoch', 'localtime');",
 };
 
 static int migrate(struct sql *sql, size_t version)

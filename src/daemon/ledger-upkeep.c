@@ -21,8 +21,8 @@ static int prune_account(struct ledger *ledger, uint16_t port, enum role role, u
     uint64_t from, until = until_usec / USEC_PER_SEC;
     int r;
 
-    if ((r = statement_bind(first, "uuu", port, PROTOCOL_TCP, role)) < 0 ||
-        (r = statement_step(first)) <= 0)
+    r = RUN_FOR_ROW(ledger, GET_FIRST_BUCKET, "uuu", port, PROTOCOL_TCP, role);
+    if (r <= 0)
         return r;
     from = statement_number(first, 0);
     statement_reset(first);
@@ -38,9 +38,9 @@ static int prune_account(struct ledger *ledger, uint16_t port, enum role role, u
 static int next_port(struct ledger *ledger, unsigned from, unsigned *ret)
 {
     struct statement *query = ledger->queries[NEXT_PORT];
-    int r;
+    int r = RUN_FOR_ROW(ledger, NEXT_PORT, "u", from);
 
-    if ((r = statement_bind(query, "u", from)) < 0 || (r = statement_step(query)) < 0)
+    if (r < 0)
         return r;
     *ret = r > 0 ? (unsigned) statement_number(query, 0) : 0;
     statement_reset(query);
@@ -84,25 +84,38 @@ static int vacuum_some(struct ledger *ledger)
     return r < 0 ? r : 1;
 }
 
+/** Begins a pass that forgets what is older than @until. */
+static int begin_pass(struct ledger *ledger, uint64_t until_usec)
+{
+    int r = RUN(ledger, SET_DETAIL_FROM, "t", until_usec);
+
+    if (r < 0)
+        return r;
+    ledger->detail_from_usec = until_usec;
+    ledger->prune_until_usec = until_usec;
+    ledger->prune_port = 1;
+    return 0;
+}
+
 int ledger_prune(struct ledger *ledger, struct date horizon)
 {
     uint64_t until = date_start(horizon);
+    unsigned port;
     int r, any;
 
     if (!ledger->prune_port) {
         if (until <= ledger->detail_from_usec)
             return vacuum_some(ledger);
-        r = RUN(ledger, SET_DETAIL_FROM, "t", until);
+        r = begin_pass(ledger, until);
         if (r < 0)
             return r;
-        ledger->detail_from_usec = until;
-        ledger->prune_until_usec = until;
-        ledger->prune_port = 1;
     }
+    port = ledger->prune_port;
     if ((r = ledger_begin(ledger)) < 0)
         return r;
-    if ((any = prune_some(ledger)) < 0 || (r = sql_run(ledger->sql, "COMMIT")) < 0) {
+    if ((any = prune_some(ledger)) < 0 || (r = ledger_commit_rest(ledger)) < 0) {
         ledger_rollback(ledger);
+        ledger->prune_port = port;
         return any < 0 ? any : r;
     }
     return any || ledger->prune_port;
@@ -110,62 +123,33 @@ int ledger_prune(struct ledger *ledger, struct date horizon)
 
 /* ---- dating anew ---- */
 
-/** Makes the row of a day anew from its buckets. */
-static int sum_day(struct ledger *ledger, uint16_t port, enum role role, struct date date)
+/** Takes traffic out of a bucket and of its day. Returns 1 if there was such a bucket. */
+static int take_interval(struct ledger *ledger, uint16_t port, enum role role, uint64_t start,
+                         const struct traffic *t)
 {
-    int r = RUN(ledger, DELETE_DAY, "uuuu", port, PROTOCOL_TCP, role, date_to_number(date));
+    int r = RUN_FOR_ROW(ledger, TAKE_BUCKET, "tttttuuut", t->rx_bytes, t->tx_bytes, t->rx_packets,
+                        t->tx_packets, t->connections, port, PROTOCOL_TCP, role, start);
+    unsigned date;
 
-    if (r < 0)
+    if (r <= 0)
         return r;
-    return RUN(ledger, SUM_DAY, "uuuutt", port, PROTOCOL_TCP, role, date_to_number(date),
-               date_start(date) / USEC_PER_SEC, date_start(date_add_days(date, 1)) / USEC_PER_SEC);
+    date = (unsigned) statement_number(ledger->queries[TAKE_BUCKET], 0);
+    statement_reset(ledger->queries[TAKE_BUCKET]);
+    if ((r = RUN(ledger, TAKE_DAY, "tttttuuuu", t->rx_bytes, t->tx_bytes, t->rx_packets,
+                 t->tx_packets, t->connections, port, PROTOCOL_TCP, role, date)) < 0 ||
+        (r = RUN(ledger, DELETE_EMPTY_BUCKET, "uuut", port, PROTOCOL_TCP, role, start)) < 0 ||
+        (r = RUN(ledger, DELETE_EMPTY_DAY, "uuuu", port, PROTOCOL_TCP, role, date)) < 0)
+        return r;
+    return 1;
 }
 
-/** Takes an account's buckets of [from_usec, until_usec) out of the ledger, into @history. */
-static int take_buckets(struct ledger *ledger, uint16_t port, enum role role, uint64_t from_usec,
-                        uint64_t until_usec, struct history *history)
+/* A peak goes along, and stays where it was if other traffic does. */
+int ledger_move(struct ledger *ledger, uint16_t port, enum role role, uint64_t from_usec,
+                uint64_t to_usec, const struct traffic *traffic)
 {
-    struct statement *query = ledger->queries[TAKE_BUCKETS];
-    int r = statement_bind(query, "uuutt", port, PROTOCOL_TCP, role, from_usec / USEC_PER_SEC,
-                           until_usec / USEC_PER_SEC);
+    uint64_t from = period_start(RESOLUTION_5MIN, from_usec) / USEC_PER_SEC;
+    uint64_t to = period_start(RESOLUTION_5MIN, to_usec) / USEC_PER_SEC;
+    int r = from == to ? 0 : take_interval(ledger, port, role, from, traffic);
 
-    return r < 0 ? r : ledger_read_buckets(query, RESOLUTION_5MIN, history);
-}
-
-static int redate_account(struct ledger *ledger, uint16_t port, enum role role, uint64_t from_usec,
-                          uint64_t until_usec, int64_t shift_usec, uint64_t latest_usec)
-{
-    _cleanup_history_ struct history history = {};
-    int r = take_buckets(ledger, port, role, from_usec, until_usec, &history);
-
-    for (size_t i = 0; r >= 0 && i < history.n; i++) {
-        uint64_t old = history.rows[i].start_usec, new = old + (uint64_t) shift_usec;
-        uint64_t start;
-
-        if (new > latest_usec)
-            new = latest_usec;
-        new = period_start(RESOLUTION_5MIN, new);
-        start = new / USEC_PER_SEC;
-        if ((r = ledger_post_traffic(ledger, POST_BUCKET, port, role, &start,
-                                     &history.rows[i].traffic)) >= 0 &&
-            (r = sum_day(ledger, port, role, date_of(old))) >= 0)
-            r = sum_day(ledger, port, role, date_of(new));
-    }
-    return r;
-}
-
-int ledger_redate(struct ledger *ledger, uint64_t from_usec, uint64_t until_usec,
-                  int64_t shift_usec, uint64_t latest_usec)
-{
-    unsigned port = 0;
-    int r;
-
-    while ((r = next_port(ledger, port + 1, &port)) >= 0 && port)
-        for (enum role role = 0; role < _ROLE_MAX; role++) {
-            r = redate_account(ledger, (uint16_t) port, role, from_usec, until_usec, shift_usec,
-                               latest_usec);
-            if (r < 0)
-                return r;
-        }
-    return r;
+    return r <= 0 ? r : ledger_post_interval(ledger, port, role, to, traffic);
 }

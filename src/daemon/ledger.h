@@ -35,15 +35,17 @@ struct ledger_port {
 struct ledger_source {
     sd_id128_t boot_id;
     sd_id128_t epoch;
-    bool stopped;            /* in order: everything was written */
-    uint64_t committed_usec; /* when; 0 if never */
+    bool stopped;                     /* in order: everything was written */
+    uint64_t committed_usec;          /* when; 0 if never */
+    uint64_t committed_boottime_usec; /* the same by CLOCK_BOOTTIME; 0 if that is not known */
+    uint64_t lost;                    /* connections that the kernel had lost until then */
 };
 
 /**
  * Opens the ledger in a directory, both made if need be, and locks it against other daemons. A
- * damaged one is kept aside, and what can be read of it is taken over: *@ret_rescued says so, and
- * @reason what happened. Returns 0 or a negative errno with @reason: -EWOULDBLOCK if another daemon
- * has it, -EMEDIUMTYPE if the database is not a ledger, -EOVERFLOW if a newer portmon made it.
+ * damaged one is rescued, as below: *@ret_rescued says so, and @reason what happened. Returns 0 or
+ * a negative errno with @reason: -EWOULDBLOCK if another daemon has it, -EMEDIUMTYPE if the
+ * database is not a ledger, -EOVERFLOW if a newer portmon made it.
  */
 int ledger_open(const char *directory, struct ledger **ret, bool *ret_rescued,
                 struct reason *reason);
@@ -86,14 +88,22 @@ int ledger_post(struct ledger *ledger, uint16_t port, enum role role,
 /** What is posted brings the ledger up to this reading. */
 int ledger_checkpoint(struct ledger *ledger, const struct port_counters *reading);
 
-/** Notes a time when figures may be wrong. */
+/** Notes a time when figures may be wrong. One that goes on where the last one ended is the same.
+ */
 int ledger_add_gap(struct ledger *ledger, const struct gap *gap);
+
+/** A gap that was added is another one: the clock that dated it was wrong. */
+int ledger_change_gap(struct ledger *ledger, const struct gap *old, const struct gap *new);
 
 /**
  * When it has returned 0, everything since ledger_begin() is on the disk. @stopped: nothing more
  * will come from this daemon.
  */
-int ledger_commit(struct ledger *ledger, uint64_t now_usec, bool stopped);
+int ledger_commit(struct ledger *ledger, uint64_t now_usec, uint64_t boottime_usec, bool stopped);
+
+/** The same for what does not bring the ledger up to date with the kernel's counters. */
+int ledger_commit_rest(struct ledger *ledger);
+
 void ledger_rollback(struct ledger *ledger);
 
 /* ---- the source ---- */
@@ -103,6 +113,9 @@ int ledger_get_source(struct ledger *ledger, struct ledger_source *ret);
 
 /** Names the counters that it is written from now on. Checkpoints of others are forgotten. */
 int ledger_set_source(struct ledger *ledger, sd_id128_t boot_id, sd_id128_t epoch);
+
+/** How many connections the kernel has lost by now. */
+int ledger_set_lost(struct ledger *ledger, uint64_t lost);
 
 /** The reading of @ret->port that the ledger contains: 1, or 0 and zeros if there is none. */
 int ledger_get_checkpoint(struct ledger *ledger, struct port_counters *ret);
@@ -133,22 +146,24 @@ int ledger_gaps(struct ledger *ledger, uint64_t from_usec, uint64_t until_usec,
 int ledger_prune(struct ledger *ledger, struct date horizon);
 
 /**
- * Moves what is dated in [from_usec, until_usec) by @shift_usec, but not beyond @latest_usec: the
- * clock that dated it was wrong. Needs a transaction.
+ * Dates traffic that was posted for the bucket of @from_usec anew: the clock that dated it was
+ * wrong. What is not there any more is not moved. Needs a transaction.
  */
-int ledger_redate(struct ledger *ledger, uint64_t from_usec, uint64_t until_usec,
-                  int64_t shift_usec, uint64_t latest_usec);
+int ledger_move(struct ledger *ledger, uint16_t port, enum role role, uint64_t from_usec,
+                uint64_t to_usec, const struct traffic *traffic);
 
 /* ---- when the file is not what it should be ---- */
 
 /**
- * Checks that the file that is open is the one in the directory. If it was deleted, it is written
- * anew. Returns 0 or a negative errno with @reason: -ESTALE if another file is there instead.
+ * Checks that the file that is open is the one in the directory. If none is open any more, it is
+ * opened; if it was deleted, it is written anew. Returns 0 or a negative errno with @reason:
+ * -ESTALE if another file is there instead.
  */
 int ledger_check_file(struct ledger *ledger, struct reason *reason);
 
 /**
- * After -EBADMSG: keeps the damaged file aside, begins a new one, and takes over what can be read.
+ * After -EBADMSG: begins a new file, takes over what can be read, notes a gap in it, and keeps the
+ * damaged one aside.
  * Returns 0 with @reason saying what was done, or a negative errno with @reason.
  */
 int ledger_rescue(struct ledger *ledger, struct reason *reason);

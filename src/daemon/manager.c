@@ -120,6 +120,8 @@ static int on_second(sd_event_source *source, uint64_t usec, void *userdata)
 
 static void remove_unnamed_ports(struct manager *manager, const struct config *config)
 {
+    bool any = false;
+
     for (uint16_t port = 0; (port = monitor_next(manager->monitor, port));) {
         if (config_has_port(config, port) || !monitor_is_configured(manager->monitor, port) ||
             !monitor_unconfigure(manager->monitor, port))
@@ -131,8 +133,10 @@ static void remove_unnamed_ports(struct manager *manager, const struct config *c
         }
         bus_announce_removal(manager->bus, port);
         monitor_remove(manager->monitor, port);
-        bus_announce_removed(manager->bus);
+        any = true;
     }
+    if (any)
+        bus_announce_ports(manager->bus);
 }
 
 enum port_change {
@@ -152,6 +156,7 @@ static void watch_named_ports(struct manager *manager, const struct config *conf
 {
     _cleanup_free_ enum port_change *changes = calloc(config->n_ports ?: 1, sizeof(*changes));
     int r = changes ? 0 : -ENOMEM;
+    bool any = false;
 
     for (size_t i = 0; r >= 0 && i < config->n_ports; i++) {
         const struct config_port *port = &config->ports[i];
@@ -174,9 +179,12 @@ static void watch_named_ports(struct manager *manager, const struct config *conf
         if (changes[i] == PORT_NEW) {
             log_port_event(LOG_INFO, MESSAGE_PORT_ADDED, port, "Watching port %u", port);
             bus_announce_port(manager->bus, port);
+            any = true;
         } else if (changes[i] == PORT_RENAMED)
             bus_announce_description(manager->bus, port);
     }
+    if (any)
+        bus_announce_ports(manager->bus);
 }
 
 static void warn_if_changed(const char *setting, const char *old, const char *new)
@@ -415,6 +423,8 @@ int manager_run(struct config *config, config_source source, void *userdata, str
         return r;
     drop_privileges(&manager);
     malloc_trim(0); /* loading the programs took megabytes that are not needed again */
+    /* Fixed, so that what is large is mapped, and goes back to the system when it is freed. */
+    mallopt(M_MMAP_THRESHOLD, 128 << 10);
 
     say_hello(&manager);
     r = sd_event_loop(manager.event);

@@ -86,6 +86,11 @@ int monitor_stats(struct monitor *monitor, uint16_t port, struct role_stats ret[
     return 0;
 }
 
+static bool touches(const struct gap *gap, uint64_t from_usec, uint64_t until_usec)
+{
+    return gap->until_usec > from_usec && gap->from_usec < until_usec;
+}
+
 int monitor_gaps(struct monitor *monitor, uint64_t from_usec, uint64_t until_usec,
                  struct gap_list *ret)
 {
@@ -93,8 +98,7 @@ int monitor_gaps(struct monitor *monitor, uint64_t from_usec, uint64_t until_use
                                   ledger_gaps(monitor->ledger, from_usec, until_usec, ret));
 
     for (size_t i = 0; r >= 0 && i < monitor->gaps.n; i++)
-        if (monitor->gaps.gaps[i].until_usec > from_usec &&
-            monitor->gaps.gaps[i].from_usec < until_usec)
+        if (touches(&monitor->gaps.gaps[i], from_usec, until_usec))
             r = gap_list_add(ret, &monitor->gaps.gaps[i]);
     return r;
 }

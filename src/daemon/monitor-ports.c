@@ -62,7 +62,8 @@ static int find_beginning(struct monitor *monitor, struct beginning *beginning, 
 
 /**
  * Writes down which ports are watched and from where on their counters count, before the kernel is
- * told to: whatever happens in between, nothing is counted twice.
+ * told to: whatever happens in between, nothing is counted twice. What a predecessor watched and we
+ * do not is written down already.
  */
 static int save_beginnings(struct monitor *monitor, const struct beginning *beginnings, size_t n)
 {
@@ -75,12 +76,13 @@ static int save_beginnings(struct monitor *monitor, const struct beginning *begi
         uint16_t port = beginnings[i].now.port;
         const struct watched_port *entry = monitor->ports[port];
 
-        r = ledger_save_port(monitor->ledger, port, entry->description, entry->added, now);
+        if (entry->configured || entry->added)
+            r = ledger_save_port(monitor->ledger, port, entry->description, entry->added, now);
         if (r >= 0)
             r = ledger_checkpoint(monitor->ledger, &beginnings[i].counted);
     }
     if (r >= 0)
-        r = ledger_commit(monitor->ledger, now, false);
+        r = ledger_commit_rest(monitor->ledger);
     if (r < 0) {
         monitor_ledger_result(monitor, r);
         ledger_rollback(monitor->ledger);
@@ -110,11 +112,15 @@ static int begin(struct monitor *monitor, struct beginning *beginnings, size_t n
     return r < 0 ? r : probe_adopt(monitor->probe);
 }
 
+/** Forgets ports that could not be begun. In the kernel they are left alone: a predecessor may have
+ * watched them, and our successor may go on where it ended. */
 static void drop_idle_entries(struct monitor *monitor)
 {
     for (size_t port = 1; port < ELEMENTSOF(monitor->ports); port++)
-        if (monitor->ports[port] && !monitor->ports[port]->counting)
-            monitor_end_port(monitor, (uint16_t) port);
+        if (monitor->ports[port] && !monitor->ports[port]->counting) {
+            collector_remove(monitor->collector, (uint16_t) port);
+            monitor->ports[port] = watched_port_free(monitor->ports[port]);
+        }
 }
 
 int monitor_begin_ports(struct monitor *monitor, bool continues)

@@ -32,22 +32,21 @@ struct arguments {
 
 static void print_help(void)
 {
-    puts(
-        "portmond [OPTIONS]\n"
-        "\n"
-        "Counts the TCP traffic of ports, exactly, and keeps its history.\n"
-        "\n"
-        "  -c --config=FILE         Read this file (" DEFAULT_CONFIG_PATH ")\n"
-        "  -p --port=PORT           Watch this port; repeat it for more. Replaces the file's list\n"
-        "     --data-dir=DIR        Keep the history here (" DEFAULT_DATA_DIRECTORY ")\n"
-        "     --retention-days=N    Keep 5-minute detail for 1 to 365 days (180)\n"
-        "     --socket=PATH         Serve clients here (" DEFAULT_SOCKET_PATH ")\n"
-        "     --log-level=LEVEL     debug, info, warn or error (info)\n"
-        "     --check               Say whether the configuration is valid, and end\n"
-        "  -h --help                Show this help\n"
-        "     --version             Show the version\n"
-        "\n"
-        "Options win over the file. See portmond(8).");
+    puts("portmond [OPTIONS]\n"
+         "\n"
+         "Counts the TCP traffic of ports, exactly, and keeps its history.\n"
+         "\n"
+         "  -c --config=FILE         Read this file (" DEFAULT_CONFIG_PATH ")\n"
+         "  -p --port=PORT           Watch this port, not the file's; repeat it for more\n"
+         "     --data-dir=DIR        Keep the history here (" DEFAULT_DATA_DIRECTORY ")\n"
+         "     --retention-days=N    Keep 5-minute detail for 1 to 365 days (180)\n"
+         "     --socket=PATH         Serve clients here (" DEFAULT_SOCKET_PATH ")\n"
+         "     --log-level=LEVEL     debug, info, warn or error (info)\n"
+         "     --check               Say whether the configuration is valid, and end\n"
+         "  -h --help                Show this help\n"
+         "     --version             Show the version\n"
+         "\n"
+         "Options win over the file. See portmond(8).");
 }
 
 static int usage(const char *format, const char *value)
@@ -123,12 +122,13 @@ static int parse_arguments(struct arguments *arguments, int argc, char *argv[], 
             break;
         case 'h':
             print_help();
+            *ret_status = fflush(stdout) == 0 ? STATUS_DONE : STATUS_FAILED;
             return -1;
         case OPTION_VERSION:
             puts("portmond " PORTMON_VERSION);
+            *ret_status = fflush(stdout) == 0 ? STATUS_DONE : STATUS_FAILED;
             return -1;
         default: /* getopt has said what it does not know */
-            fputs("See portmond --help.\n", stderr);
             *ret_status = STATUS_USAGE;
         }
     if (!*ret_status && optind < argc)
@@ -136,9 +136,15 @@ static int parse_arguments(struct arguments *arguments, int argc, char *argv[], 
     return *ret_status ? -1 : 0;
 }
 
+/** Says what is wrong with the configuration: to the log, or for --check as compilers do. */
 static void report(void *userdata, int level, const char *text)
 {
-    log_write(level, NULL, "%s", text);
+    const struct arguments *arguments = userdata;
+
+    if (arguments->check)
+        fprintf(stderr, "%s\n", text);
+    else
+        log_write(level, NULL, "%s", text);
 }
 
 static int apply_arguments(struct config *config, const struct arguments *arguments)
@@ -174,7 +180,7 @@ static int make_config(void *userdata, struct config **ret)
     if (!config)
         return -ENOMEM;
     if (arguments->config_path || access(path, F_OK) == 0 || errno != ENOENT) {
-        r = config_load(config, path, report, NULL);
+        r = config_load(config, path, report, userdata);
         if (r < 0)
             return r;
     }

@@ -2,6 +2,7 @@
 #include "daemon/sql.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,6 +31,7 @@ static int error_from(int code)
         return -EROFS;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
+    case SQLITE_PROTOCOL: /* a race for locks that was lost too often */
         return -EBUSY;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
@@ -82,6 +84,8 @@ const char *sql_message(struct sql *sql)
 
 int sql_run(struct sql *sql, const char *text)
 {
+    if (!sql)
+        return -ENOTCONN;
     return error_from(sqlite3_exec(sql->db, text, NULL, NULL, NULL));
 }
 
@@ -102,23 +106,48 @@ int sql_get_number(struct sql *sql, const char *text, int64_t *ret)
 int sql_copy(struct sql *sql, const char *path)
 {
     _cleanup_(statement_freep) struct statement *statement = NULL;
+    _cleanup_close_ int fd = -1;
     int r = statement_prepare(sql, "VACUUM INTO ?", &statement);
 
-    if (r < 0 || (r = statement_bind(statement, "s", path)) < 0)
+    if (r < 0 || (r = statement_bind(statement, "s", path)) < 0 ||
+        (r = statement_finish(statement)) < 0)
         return r;
-    return statement_finish(statement);
+    /* Not every version of SQLite does that. */
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
-/** Inserts the current row of a query. Returns 1 if it was not there, or a negative errno. */
+void sql_keep_log(struct sql *sql)
+{
+    sqlite3_db_config(sql->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+}
+
+/** Inserts the current row of a query. Returns 1, 0 if it is there already, or a negative errno. */
 static int copy_row(sqlite3_stmt *row, sqlite3_stmt *insert, struct sql *to)
 {
     int r;
 
-    sqlite3_reset(insert);
     for (int i = 0; i < sqlite3_column_count(row); i++)
         sqlite3_bind_value(insert, i + 1, sqlite3_column_value(row, i));
     r = error_from(sqlite3_step(insert));
+    sqlite3_reset(insert);
     return r < 0 ? r : sqlite3_changes(to->db) > 0;
+}
+
+/** What writes rows of a query into a table. To be freed by sqlite3_free(). */
+static char *insert_text(const char *table, sqlite3_stmt *rows)
+{
+    sqlite3_str *text = sqlite3_str_new(NULL);
+    int n = sqlite3_column_count(rows);
+
+    sqlite3_str_appendf(text, "INSERT OR IGNORE INTO %s (", table);
+    for (int i = 0; i < n; i++)
+        sqlite3_str_appendf(text, "%s\"%w\"", i ? ", " : "", sqlite3_column_name(rows, i));
+    sqlite3_str_appendall(text, ") VALUES (");
+    for (int i = 0; i < n; i++)
+        sqlite3_str_appendall(text, i ? ", ?" : "?");
+    sqlite3_str_appendall(text, ")");
+    return sqlite3_str_finish(text);
 }
 
 /** Prepares the statement that reads a table by its key, and the one that writes such rows. */
@@ -126,7 +155,7 @@ static int prepare_salvage(struct sql *from, struct sql *to, const struct sql_ta
                            const char *direction, struct statement **ret_rows,
                            struct statement **ret_insert)
 {
-    char text[256];
+    char text[256], *insert;
     int n = snprintf(text, sizeof(text), "SELECT * FROM %s ORDER BY ", table->name), r;
 
     for (int i = 0; i < 4 && table->key[i]; i++)
@@ -135,32 +164,41 @@ static int prepare_salvage(struct sql *from, struct sql *to, const struct sql_ta
     r = statement_prepare(from, text, ret_rows);
     if (r < 0)
         return r;
-    n = snprintf(text, sizeof(text), "INSERT OR IGNORE INTO %s VALUES (", table->name);
-    for (int i = 0; i < sqlite3_column_count((*ret_rows)->stmt); i++)
-        n += snprintf(text + n, sizeof(text) - (size_t) n, "%s?", i ? ", " : "");
-    snprintf(text + n, sizeof(text) - (size_t) n, ")");
-    return statement_prepare(to, text, ret_insert);
+    insert = insert_text(table->name, (*ret_rows)->stmt);
+    r = insert ? statement_prepare(to, insert, ret_insert) : -ENOMEM;
+    sqlite3_free(insert);
+    return r;
 }
 
-/** Copies rows until there are no more, or none that can be read, taken, or is new. */
+/** Copies rows until there are no more, or none that can be read, makes sense, or is new. */
 static int64_t salvage_direction(struct sql *from, struct sql *to, const struct sql_table *table,
                                  const char *direction)
 {
     _cleanup_(statement_freep) struct statement *rows = NULL, *insert = NULL;
     int64_t n = 0;
+    int r;
 
     if (prepare_salvage(from, to, table, direction, &rows, &insert) < 0)
         return 0;
-    while (sqlite3_step(rows->stmt) == SQLITE_ROW && copy_row(rows->stmt, insert->stmt, to) > 0)
+    while (sqlite3_step(rows->stmt) == SQLITE_ROW) {
+        r = copy_row(rows->stmt, insert->stmt, to);
+        if (r < 0 && r != -EINVAL)
+            return r;
+        if (r <= 0)
+            break;
         n++;
+    }
     return n;
 }
 
 int64_t sql_salvage(struct sql *from, struct sql *to, const struct sql_table *table)
 {
-    int64_t n = salvage_direction(from, to, table, "ASC");
+    int64_t n = salvage_direction(from, to, table, "ASC"), m;
 
-    return n + salvage_direction(from, to, table, "DESC");
+    if (n < 0)
+        return n;
+    m = salvage_direction(from, to, table, "DESC");
+    return m < 0 ? m : n + m;
 }
 
 int statement_prepare(struct sql *sql, const char *text, struct statement **ret)
@@ -170,6 +208,8 @@ int statement_prepare(struct sql *sql, const char *text, struct statement **ret)
 
     if (!statement)
         return -ENOMEM;
+    if (!sql)
+        return -ENOTCONN;
     r = error_from(
         sqlite3_prepare_v3(sql->db, text, -1, SQLITE_PREPARE_PERSISTENT, &statement->stmt, NULL));
     if (r < 0)
@@ -192,6 +232,8 @@ int statement_bind(struct statement *statement, const char *types, ...)
     va_list values;
     int r = SQLITE_OK;
 
+    if (!statement)
+        return -ENOTCONN;
     statement_reset(statement);
     va_start(values, types);
     for (int i = 1; r == SQLITE_OK && *types; i++, types++)

@@ -8,6 +8,7 @@
  *
  * Errors: -ENOSPC full, -EROFS read-only, -EBUSY locked by somebody else, -EBADMSG corrupt or not a
  * database, -EIO, -ENOMEM, -ENOENT can't be opened, -EINVAL anything else (a mistake of ours).
+ * -ENOTCONN: it is not open, which a NULL says as well.
  */
 
 #include "shared/cleanup.h"
@@ -33,8 +34,11 @@ int sql_run(struct sql *sql, const char *text);
 /** Runs one statement that gives one number. */
 int sql_get_number(struct sql *sql, const char *text, int64_t *ret);
 
-/** Copies the whole database into a new file. */
+/** Copies the whole database into a new file, which is on the disk then. */
 int sql_copy(struct sql *sql, const char *path);
+
+/** Leaves the write-ahead log alone when the database is closed: it is evidence. */
+void sql_keep_log(struct sql *sql);
 
 /** A table and the columns of its primary key, at most four. */
 struct sql_table {
@@ -44,7 +48,8 @@ struct sql_table {
 
 /**
  * Copies the rows of a table that can be read, of a damaged database too: from both ends up to
- * where the damage is. Rows that are there already stay. Returns their number.
+ * where the damage is. Rows that are there already stay. Columns that are missing in @from have
+ * their default. Returns the number of rows, or a negative errno if they can't be written.
  */
 int64_t sql_salvage(struct sql *from, struct sql *to, const struct sql_table *table);
 

@@ -24,4 +24,16 @@ static inline uint64_t usec_floor(uint64_t usec, uint64_t unit)
     return usec - usec % unit;
 }
 
+/** The moment @duration before @usec; none is before the epoch. */
+static inline uint64_t usec_before(uint64_t usec, uint64_t duration)
+{
+    return usec > duration ? usec - duration : 0;
+}
+
+/** The moment @shift later, or earlier if it is negative. */
+static inline uint64_t usec_shift(uint64_t usec, int64_t shift)
+{
+    return shift < 0 ? usec_before(usec, -(uint64_t) shift) : usec + (uint64_t) shift;
+}
+
 #endif
