@@ -3,15 +3,17 @@
 
 A test is a function with the decorator @test. Its name in the report is its docstring's first line,
 or its own. run() runs all of a file's and ends the process. A test fails by raising; equal() and
-friends say what was and what should have been. skip() ends a whole file with a reason, exit status
-77: meson and CI see it.
+friends say what was and what should have been. A test that can't run here raises Unavailable. skip()
+ends a whole file with a reason, exit status 77: meson and CI see it.
 
 Where the build is: the environment variable PORTMON_BUILD, set by meson.
 """
 
+import concurrent.futures
 import contextlib
 import ctypes
 import inspect
+import itertools
 import json
 import os
 import pathlib
@@ -33,11 +35,15 @@ PORTMON = BUILD / "src" / "portmon"
 # bounds how long one waits for what must come.
 PATIENCE_SEC = 30 * int(os.environ.get("PORTMON_PATIENCE", "1"))
 
+# Tests that may run at the same time mostly wait.
+WORKERS = 8 * (os.cpu_count() or 1)
+
 _tests = []
 
 
-def test(function):
-    _tests.append(function)
+def test(function, together=False):
+    """Neighbours that may run `together` do; all others run alone."""
+    _tests.append((together, function))
     return function
 
 
@@ -47,6 +53,10 @@ def skip(reason):
 
 
 class Failure(Exception):
+    pass
+
+
+class Unavailable(Exception):
     pass
 
 
@@ -72,26 +82,36 @@ def eventually(condition, what, timeout=None):
         time.sleep(0.005)
 
 
+def _attempt(function):
+    """Runs a test; returns its result, a directive, and lines that explain them."""
+    try:
+        function()
+        return "ok", "", []
+    except Unavailable as reason:
+        return "ok", f" # SKIP {reason}", []
+    except Failure as failure:
+        return "not ok", "", [failure]
+    except Exception:
+        return "not ok", "", traceback.format_exc().splitlines()
+
+
 def run():
     """Runs the tests whose names contain one of the arguments, or all, and exits."""
     wanted = sys.argv[1:]
-    chosen = [t for t in _tests if not wanted or any(w in t.__name__ for w in wanted)]
+    chosen = [t for t in _tests if not wanted or any(w in t[1].__name__ for w in wanted)]
+    numbers = itertools.count(1)
     failed = 0
     print(f"1..{len(chosen)}", flush=True)
-    for number, function in enumerate(chosen, 1):
-        title = (inspect.getdoc(function) or function.__name__).splitlines()[0]
-        try:
-            function()
-            result = "ok"
-        except Failure as failure:
-            result = "not ok"
-            print(f"# {failure}")
-        except Exception:
-            result = "not ok"
-            for line in traceback.format_exc().splitlines():
-                print(f"# {line}")
-        failed += result != "ok"
-        print(f"{result} {number} - {title}", flush=True)
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        for together, neighbours in itertools.groupby(chosen, key=lambda t: t[0]):
+            functions = [function for _, function in neighbours]
+            attempts = (pool.map if together else map)(_attempt, functions)
+            for function, (result, directive, lines) in zip(functions, attempts):
+                title = (inspect.getdoc(function) or function.__name__).splitlines()[0]
+                for line in lines:
+                    print(f"# {line}")
+                failed += result != "ok"
+                print(f"{result} {next(numbers)} - {title}{directive}", flush=True)
     sys.exit(1 if failed else 0)
 
 
@@ -118,8 +138,11 @@ def _enter(fd):
 class Namespaces:
     """Two network namespaces joined by a veth pair: `a` has .1 and ::1, `b` has .2 and ::2."""
 
+    _numbers = itertools.count(1)
+
     def __init__(self):
-        self.names = [f"portmon-{os.getpid()}-{end}" for end in "ab"]
+        number = next(self._numbers)
+        self.names = [f"portmon-{os.getpid()}-{number}{end}" for end in "ab"]
 
     def __enter__(self):
         a, b = self.names

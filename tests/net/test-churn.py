@@ -1,0 +1,71 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Thousands of short connections a second, with every kind of end, while many look at the figures.
+
+No figure may ever step back, and in the end they are exact.
+"""
+
+import concurrent.futures
+import pathlib
+import sys
+import threading
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
+from traffic import *
+
+need_root_and_bpf()
+
+PORT = 19901
+SECONDS = 8
+THREADS = 4
+READERS = 3
+
+
+def growing(stats):
+    """The figures that only grow."""
+    return [role[name] for role in (stats, stats["client"])
+            for name in ("rx_bytes", "tx_bytes", "rx_packets", "tx_packets", "connections_total")]
+
+
+def read_on(daemon, ended):
+    """Asks again and again, each time by a process of its own; returns how often."""
+    last, readings = growing(daemon.stats(PORT)), 1
+    while not ended.is_set():
+        now = growing(daemon.stats(PORT))
+        true(all(a <= b for a, b in zip(last, now)), f"{now} is nowhere less than {last}")
+        last, readings = now, readings + 1
+    return readings
+
+
+def churn(place):
+    options = [f"--seconds={SECONDS}", f"--threads={THREADS}"]
+    ended = threading.Event()
+    with Daemon(PORT) as daemon, concurrent.futures.ThreadPoolExecutor(READERS) as pool:
+        readers = [pool.submit(read_on, daemon, ended) for _ in range(READERS)]
+        try:
+            truth = due(play("churn", PORT, place, options=options), place)
+        finally:
+            ended.set()
+        readings = sum(reader.result() for reader in readers)
+        print(f"# {truth['server']['connections']} connections in {SECONDS} seconds, "
+              f"{readings} readings")
+        equal(settled(daemon, PORT), truth, "what was counted")
+        no_losses(daemon)
+
+
+@test
+def over_loopback():
+    """Connections over loopback count in the role of the server"""
+    churn(loopback("v4"))
+
+
+@test
+def between_namespaces():
+    """Connections between namespaces count in both roles"""
+    with Namespaces() as pair:
+        with pair.inside("b"):
+            set_sysctl("ipv4/tcp_tw_reuse", "1")  # or it would run out of ports
+        churn(between(pair, "v6"))
+
+
+run()
