@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/arguments.h"
 
+#include "client/table.h"
 #include "shared/cleanup.h"
 #include "shared/parse.h"
 
@@ -18,13 +19,16 @@
 
 int usage_error(const char *format, ...)
 {
+    _cleanup_free_ char *text = NULL;
     va_list arguments;
 
-    fputs("portmon: ", stderr);
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    if (vasprintf(&text, format, arguments) < 0)
+        text = NULL;
     va_end(arguments);
-    fputs("; see portmon --help\n", stderr);
+    if (text)
+        make_printable(text);
+    fprintf(stderr, "portmon: %s; see portmon --help\n", text ?: "out of memory");
     return STATUS_USAGE;
 }
 
@@ -44,8 +48,13 @@ static int take_socket(struct arguments *arguments, const char *value)
 
 static int take_port(struct arguments *arguments, const char *value)
 {
-    if (parse_port(value, &arguments->port) < 0)
+    uint16_t port;
+
+    if (parse_port(value, &port) < 0)
         return usage_error("'%s' is not a port; use 1 to 65535", value);
+    if (arguments->port && arguments->port != port)
+        return usage_error("two ports were given; choose one, or none for all");
+    arguments->port = port;
     return 0;
 }
 
@@ -104,7 +113,7 @@ static int take_cycle(struct arguments *arguments, const char *value)
     if (parse_number(*value == '-' ? value + 1 : value, 0, MAX_CYCLES_BACK, &back) < 0 ||
         (*value != '-' && back != 0))
         return usage_error("'%s' is not a billing cycle; use 0 for the current one, -1 for the one "
-                           "before, …",
+                           "before, ...",
                            value);
     arguments->range.cycle_offset = -(int) back;
     return set_range(arguments, RANGE_CYCLE);
@@ -200,28 +209,22 @@ static const struct option_entry {
     [OPTION_HELP] = {"help", 'h', NULL, "Show this help", NULL},
     [OPTION_VERSION] = {"version", 0, NULL, "Show the version", NULL},
     [OPTION_PORT] = {"port", 'p', "PORT", "Only this port", take_port},
-    [OPTION_ROLE] = {"role", 0, "ROLE",
-                     "server: connections accepted here (default); client: opened from here",
-                     take_role},
+    [OPTION_ROLE] = {"role", 0, "ROLE", "server (accepted here; the default) or client", take_role},
     [OPTION_TODAY] = {"today", 0, NULL, "Since midnight", take_today},
     [OPTION_THIS_MONTH] = {"this-month", 0, NULL, "Since the first of this month", take_this_month},
     [OPTION_LAST_7_DAYS] = {"last-7-days", 0, NULL, "Today and the 6 days before",
                             take_last_7_days},
     [OPTION_LAST_30_DAYS] = {"last-30-days", 0, NULL, "Today and the 29 days before",
                              take_last_30_days},
-    [OPTION_CYCLE_DAY] = {"cycle-day", 0, "D", "The billing cycle that begins on day D (1 to 31)",
+    [OPTION_CYCLE_DAY] = {"cycle-day", 0, "D", "The billing cycle from day D (1 to 31) on",
                           take_cycle_day},
-    [OPTION_CYCLE] = {"cycle", 0, "N",
-                      "0: the current billing cycle, -1: the one before; with the port's own day "
-                      "unless --cycle-day is given",
+    [OPTION_CYCLE] = {"cycle", 0, "N", "0: this billing cycle, -1: the one before, ...",
                       take_cycle},
-    [OPTION_FROM] = {"from", 0, "DATE", "From this day, YYYY-MM-DD …", take_from},
-    [OPTION_TO] = {"to", 0, "DATE", "… up to and including this one", take_to},
-    [OPTION_BY] = {"by", 0, "RESOLUTION", "A row for each 5min, hour, day (default) or month",
-                   take_by},
+    [OPTION_FROM] = {"from", 0, "DATE", "From this day on, YYYY-MM-DD", take_from},
+    [OPTION_TO] = {"to", 0, "DATE", "Up to and including this day", take_to},
+    [OPTION_BY] = {"by", 0, "RESOLUTION", "A row each 5min, hour, day (default) or month", take_by},
     [OPTION_LIMIT] = {"limit", 0, "N", "The last N rows only", take_limit},
-    [OPTION_TOP] = {"top", 0, NULL, "The heaviest rows first (10 of them without --limit)",
-                    take_top},
+    [OPTION_TOP] = {"top", 0, NULL, "The heaviest rows first (10 without --limit)", take_top},
     [OPTION_INTERVAL] = {"interval", 'n', "SECONDS", "A line every so many seconds (1)",
                          take_interval},
     [OPTION_UTC] = {"utc", 0, NULL, "Show times in UTC", take_utc},
@@ -232,13 +235,16 @@ static const struct option_entry {
 
 /* ---- help ---- */
 
+/* Where explanations begin: behind the longest of what they explain. */
+#define HELP_COLUMN 30
+
 static void print_option(const struct option_entry *entry)
 {
     char text[64];
 
     snprintf(text, sizeof(text), "%c%c --%s%s%s", entry->letter ? '-' : ' ', entry->letter ?: ' ',
              entry->name, entry->value ? "=" : "", entry->value ?: "");
-    printf("  %-28s %s\n", text, entry->help);
+    printf("  %-*s %s\n", HELP_COLUMN, text, entry->help);
 }
 
 static void print_options(uint64_t options)
@@ -262,10 +268,10 @@ static void print_help(const struct verb *verbs)
     uint64_t some = 0;
     char text[64];
 
-    puts("portmon [OPTIONS] VERB …\n\nAsks portmond about the traffic of ports.\n\nVerbs:");
+    puts("portmon [OPTIONS] VERB ...\n\nAsks portmond about the traffic of ports.\n\nVerbs:");
     for (const struct verb *verb = verbs; verb->name; verb++) {
         snprintf(text, sizeof(text), "%s %s", verb->name, verb->parameters);
-        printf("  %-28s %s\n", text, verb->summary);
+        printf("  %-*s %s\n", HELP_COLUMN, text, verb->summary);
         some |= verb->options;
     }
     puts("\nOptions:");
@@ -299,11 +305,41 @@ static const struct verb *find_verb(const struct verb *verbs, const char *name)
     return found;
 }
 
+/** Says why getopt does not take a long option that it found, or may have found, in @word. */
+static int wrong_long_option(const char *word)
+{
+    const struct option_entry *found = NULL;
+    size_t length = strcspn(word, "=");
+
+    for (size_t i = 0; i < _OPTION_MAX; i++) {
+        if (length <= 2 || strncmp(entries[i].name, word + 2, length - 2) != 0)
+            continue;
+        if (found)
+            return usage_error("'%.*s' may be --%s or --%s", (int) length, word, found->name,
+                               entries[i].name);
+        found = &entries[i];
+    }
+    return usage_error("'%s' is not an option", word);
+}
+
+/** Says what getopt does not say itself, so that all of it reads alike. */
+static int wrong_option(int code, const char *word)
+{
+    int i = optopt - LONG_ONLY;
+
+    if (i >= 0)
+        return usage_error(code == ':' ? "--%s needs a value" : "--%s takes no value",
+                           entries[i].name);
+    if (optopt)
+        return usage_error(code == ':' ? "-%c needs a value" : "'-%c' is not an option", optopt);
+    return wrong_long_option(word);
+}
+
 static int take_options(int argc, char *argv[], struct arguments *ret)
 {
     struct option options[_OPTION_MAX + 1] = {};
-    char letters[3 * _OPTION_MAX + 1];
-    size_t n = 0;
+    char letters[3 * _OPTION_MAX + 2] = ":"; /* tells a value that is missing from the rest */
+    size_t n = 1;
     int r, code;
 
     for (int i = 0; i < _OPTION_MAX; i++) {
@@ -322,13 +358,12 @@ static int take_options(int argc, char *argv[], struct arguments *ret)
     }
     letters[n] = '\0';
 
+    opterr = 0;
     while ((code = getopt_long(argc, argv, letters, options, NULL)) >= 0) {
         int i = code - LONG_ONLY;
 
-        if (code == '?') { /* getopt has said what it does not know */
-            fputs("See portmon --help.\n", stderr);
-            return STATUS_USAGE;
-        }
+        if (code == '?' || code == ':')
+            return wrong_option(code, argv[optind - 1]);
         if (code < LONG_ONLY)
             for (i = 0; entries[i].letter != code; i++)
                 ;

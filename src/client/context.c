@@ -2,12 +2,16 @@
 /* What verbs share. */
 #include "client/json.h"
 #include "client/polkit-agent.h"
+#include "client/table.h"
 #include "client/verbs.h"
+#include "shared/parse.h"
 #include "shared/time-util.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 int context_connect(struct context *context, struct reason *reason)
 {
@@ -54,6 +58,7 @@ int context_show(struct context *context, show_port show, struct reason *reason)
     _cleanup_(json_freep) struct json_object *list = NULL;
     _cleanup_port_list_ struct port_list ports = {};
     const struct arguments *arguments = &context->arguments;
+    bool text = !arguments->json && !arguments->csv, shown = false;
     int r;
 
     if (arguments->port)
@@ -61,15 +66,38 @@ int context_show(struct context *context, show_port show, struct reason *reason)
     r = monitor_client_list_ports(context->client, &ports, reason);
     if (r < 0)
         return r;
+    if (!ports.n && text)
+        hint_no_ports();
     list = json_list_new();
     for (size_t i = 0; i < ports.n; i++) {
-        if (i > 0 && !arguments->json && !arguments->csv && !context->table)
+        if (shown && text && !context->table && r >= 0)
             putchar('\n');
         r = show(context, ports.ports[i].port, list, reason);
-        if (r < 0 && r != -ENOENT) /* it may have been removed meanwhile */
+        if (r == -ENOENT) /* it was removed meanwhile */
+            r = 0;
+        if (r < 0 && r != -ENODATA)
             return r;
+        shown |= r >= 0;
     }
+    if (ports.n && !shown)
+        return r;
     return arguments->json ? json_print(list) : 0;
+}
+
+void hint_no_ports(void)
+{
+    fputs("No port is watched; add one: portmon add-port PORT\n", stderr);
+}
+
+unsigned context_columns(void)
+{
+    const char *columns = getenv("COLUMNS");
+    struct winsize size;
+    uint64_t n;
+
+    if (columns && parse_number(columns, 1, USHRT_MAX, &n) >= 0)
+        return (unsigned) n;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
 }
 
 bool context_wants_color(void)
@@ -97,10 +125,12 @@ static uint16_t nearest_port(struct context *context, uint16_t port)
 int report_failure(struct context *context, const struct reason *reason, int r)
 {
     uint16_t nearest = 0;
+    struct reason line = *reason; /* which may quote what another host has said */
 
     if (r == -ENOENT)
         nearest = nearest_port(context, context->arguments.port);
-    fprintf(stderr, "portmon: %s", *reason->text ? reason->text : strerrordesc_np(-r));
+    make_printable(line.text);
+    fprintf(stderr, "portmon: %s", *line.text ? line.text : strerrordesc_np(-r));
     if (nearest)
         fprintf(stderr, "; the nearest that is watched is %u", nearest);
     fputc('\n', stderr);
@@ -141,7 +171,7 @@ static int find_range(struct context *context, uint16_t port, enum resolution by
         if (r < 0)
             return r;
         if (!stats.cycle_day)
-            return fail(reason, -EINVAL,
+            return fail(reason, -ENODATA,
                         "Port %u has no billing cycle of its own: give --cycle-day, or set "
                         "cycle_day in portmond's configuration",
                         port);

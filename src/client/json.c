@@ -255,6 +255,18 @@ struct json_object *json_ports(const struct port_list *ports)
     return object;
 }
 
+struct json_object *json_line(uint16_t port, enum role role, const struct role_figures *figures,
+                              uint64_t now_usec, bool utc)
+{
+    struct json_object *object = json_object_new_object();
+
+    add_time(object, "time", now_usec, utc);
+    add_number(object, "port", port);
+    add_string(object, "role", role_to_string(role));
+    add_figures(object, figures);
+    return object;
+}
+
 struct json_object *json_list_new(void)
 {
     struct json_object *object = json_object_new_object();
@@ -268,10 +280,20 @@ int json_emit(struct json_object *list, struct json_object *object)
     int r;
 
     if (list)
-        return json_object_array_add(json_object_object_get(list, "ports"), object) < 0 ? -EIO : 0;
+        return json_object_array_add(json_object_object_get(list, "ports"), object) < 0 ? -ENOMEM
+                                                                                        : 0;
     r = json_print(object);
     json_free(object);
     return r;
+}
+
+/* Whether it could be written is seen at the end, as with any other output. */
+static int print_text(const char *text)
+{
+    if (!text)
+        return -ENOMEM;
+    puts(text);
+    return 0;
 }
 
 int json_print(struct json_object *object)
@@ -279,5 +301,11 @@ int json_print(struct json_object *object)
     const char *text = json_object_to_json_string_ext(
         object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE);
 
-    return text && puts(text) >= 0 && fflush(stdout) == 0 ? 0 : -EIO;
+    return print_text(text);
+}
+
+int json_print_line(struct json_object *object)
+{
+    return print_text(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
+                                                                 JSON_C_TO_STRING_NOSLASHESCAPE));
 }

@@ -27,16 +27,22 @@ struct json_object *json_history(uint16_t port, enum role role, enum resolution 
 struct json_object *json_connections(uint16_t port, const struct connection_list *list);
 struct json_object *json_status(const struct service_status *status, const struct port_list *ports,
                                 const struct gap_list *gaps, uint64_t now_usec);
+
+/** A port at a moment, for a line of a stream. */
+struct json_object *json_line(uint16_t port, enum role role, const struct role_figures *figures,
+                              uint64_t now_usec, bool utc);
+
 struct json_object *json_ports(const struct port_list *ports);
 
 /**
  * Collects the objects of several ports in one: {"ports": […]}. With a @list that is NULL the
- * object is printed by itself. @object becomes the list's, or is freed. Returns 0 or -EIO.
+ * object is printed by itself. @object becomes the list's, or is freed. Returns 0 or -ENOMEM.
  */
 struct json_object *json_list_new(void);
 int json_emit(struct json_object *list, struct json_object *object);
 
-/** Prints it. Returns 0 or -EIO. */
+/** Prints it, over several lines or in one. Returns 0 or -ENOMEM. */
 int json_print(struct json_object *object);
+int json_print_line(struct json_object *object);
 
 #endif

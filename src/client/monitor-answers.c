@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/monitor-answers.h"
 
+#include "shared/bus-names.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -18,6 +20,14 @@ void port_stats_clear(struct port_stats *stats)
 {
     free(stats->description);
     *stats = (struct port_stats){};
+}
+
+void port_stats_list_clear(struct port_stats_list *list)
+{
+    for (size_t i = 0; i < list->n; i++)
+        port_stats_clear(&list->ports[i]);
+    free(list->ports);
+    *list = (struct port_stats_list){};
 }
 
 void service_status_clear(struct service_status *status)
@@ -130,20 +140,20 @@ static int read_record_fields(sd_bus_message *reply, const struct field *fields,
 
 /* ---- answers ---- */
 
+#define FIGURE_FIELDS(figures)                                                                  \
+    {"RxBytes", 't', &(figures)->rx_bytes}, {"TxBytes", 't', &(figures)->tx_bytes},             \
+        {"RxPackets", 't', &(figures)->rx_packets}, {"TxPackets", 't', &(figures)->tx_packets}, \
+        {"Connections", 't', &(figures)->connections},                                          \
+        {"ConnectionsTotal", 't', &(figures)->connections_total},                               \
+        {"RxRate", 't', &(figures)->rx_rate}, {"TxRate", 't', &(figures)->tx_rate},             \
+        {"TodayRxBytes", 't', &(figures)->today_rx_bytes},                                      \
+    {                                                                                           \
+        "TodayTxBytes", 't', &(figures)->today_tx_bytes                                         \
+    }
+
 static int read_figures(sd_bus_message *reply, struct role_figures *figures)
 {
-    const struct field fields[] = {
-        {"RxBytes", 't', &figures->rx_bytes},
-        {"TxBytes", 't', &figures->tx_bytes},
-        {"RxPackets", 't', &figures->rx_packets},
-        {"TxPackets", 't', &figures->tx_packets},
-        {"Connections", 't', &figures->connections},
-        {"ConnectionsTotal", 't', &figures->connections_total},
-        {"RxRate", 't', &figures->rx_rate},
-        {"TxRate", 't', &figures->tx_rate},
-        {"TodayRxBytes", 't', &figures->today_rx_bytes},
-        {"TodayTxBytes", 't', &figures->today_tx_bytes},
-    };
+    const struct field fields[] = {FIGURE_FIELDS(figures)};
 
     return read_fields(reply, fields, ELEMENTSOF(fields));
 }
@@ -155,13 +165,62 @@ int answer_stats(sd_bus_message *reply, struct port_stats *ret)
         {"Description", 's', &ret->description},
         {"CycleDay", 'u', &ret->cycle_day},
         {"Client", FIGURES, &ret->role[ROLE_CLIENT]},
+        FIGURE_FIELDS(&ret->role[ROLE_SERVER]),
     };
-    int r = read_record_fields(reply, fields, ELEMENTSOF(fields));
 
-    /* The server's figures stand beside these. */
-    if (r < 0 || (r = sd_bus_message_rewind(reply, true)) < 0)
+    return read_record_fields(reply, fields, ELEMENTSOF(fields));
+}
+
+/** Reads the interfaces of an object, and adds a port if it is one. */
+static int read_object(sd_bus_message *reply, struct port_stats_list *list, size_t *size)
+{
+    struct port_stats *ports;
+    const char *interface;
+    int r = sd_bus_message_enter_container(reply, 'a', "{sa{sv}}");
+
+    while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "sa{sv}")) > 0) {
+        r = sd_bus_message_read(reply, "s", &interface);
+        if (r < 0)
+            return r;
+        if (strcmp(interface, PORT_INTERFACE) != 0)
+            r = sd_bus_message_skip(reply, "a{sv}");
+        else {
+            if (list->n == *size) {
+                *size = *size * 2 ?: 16;
+                ports = reallocarray(list->ports, *size, sizeof(*ports));
+                if (!ports)
+                    return -ENOMEM;
+                list->ports = ports;
+            }
+            list->ports[list->n] = (struct port_stats){};
+            r = answer_stats(reply, &list->ports[list->n++]);
+        }
+        if (r >= 0)
+            r = sd_bus_message_exit_container(reply);
+    }
+    return r < 0 ? r : sd_bus_message_exit_container(reply);
+}
+
+static int compare_port_numbers(const void *a, const void *b)
+{
+    return ((const struct port_stats *) a)->port - ((const struct port_stats *) b)->port;
+}
+
+int answer_all_stats(sd_bus_message *reply, struct port_stats_list *ret)
+{
+    const char *path;
+    size_t size = 0;
+    int r = sd_bus_message_enter_container(reply, 'a', "{oa{sa{sv}}}");
+
+    while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "oa{sa{sv}}")) > 0)
+        if ((r = sd_bus_message_read(reply, "o", &path)) >= 0 &&
+            (r = read_object(reply, ret, &size)) >= 0)
+            r = sd_bus_message_exit_container(reply);
+    if (r < 0)
         return r;
-    return read_figures(reply, &ret->role[ROLE_SERVER]);
+    if (ret->n)
+        qsort(ret->ports, ret->n, sizeof(*ret->ports), compare_port_numbers);
+    return 0;
 }
 
 static const struct {

@@ -14,6 +14,10 @@
 int answer_status(sd_bus_message *reply, struct service_status *ret);
 int answer_ports(sd_bus_message *reply, struct port_list *ret);
 int answer_stats(sd_bus_message *reply, struct port_stats *ret);
+
+/** The figures of all ports, from what an object manager answers, by number. */
+int answer_all_stats(sd_bus_message *reply, struct port_stats_list *ret);
+
 int answer_gaps(sd_bus_message *reply, struct gap_list *ret);
 int answer_connections(sd_bus_message *reply, struct connection_list *ret);
 

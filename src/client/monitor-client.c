@@ -12,6 +12,8 @@
 struct monitor_client {
     sd_bus *bus;
     const char *destination; /* NULL on a peer connection */
+    const char *way;
+    bool may_start; /* see enum monitor_start */
 };
 
 /* ---- connecting ---- */
@@ -44,14 +46,20 @@ static int open_peer(const char *path, sd_bus **ret)
     return 0;
 }
 
-/** Whether portmond answers; starts it if the bus can. */
-static int ping(sd_bus *bus, sd_bus_error *error)
+/** Whether portmond answers; starts it if it may and the bus can. */
+static int ping(sd_bus *bus, bool may_start, sd_bus_error *error)
 {
-    return sd_bus_call_method(bus, MONITOR_BUS_NAME, MONITOR_PATH, "org.freedesktop.DBus.Peer",
-                              "Ping", error, NULL, "");
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *message = NULL;
+    int r;
+
+    if ((r = sd_bus_message_new_method_call(bus, &message, MONITOR_BUS_NAME, MONITOR_PATH,
+                                            "org.freedesktop.DBus.Peer", "Ping")) < 0 ||
+        (r = sd_bus_message_set_auto_start(message, may_start)) < 0)
+        return r;
+    return sd_bus_call(bus, message, 0, error, NULL);
 }
 
-static int open_system(sd_bus **ret, struct reason *reason)
+static int open_system(sd_bus **ret, bool may_start, struct reason *reason)
 {
     _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -60,7 +68,7 @@ static int open_system(sd_bus **ret, struct reason *reason)
     r = sd_bus_open_system(&bus);
     if (r < 0)
         return fail(reason, -ENOTCONN, "there is no system bus");
-    r = ping(bus, &error);
+    r = ping(bus, may_start, &error);
     if (sd_bus_error_has_names(&error, SD_BUS_ERROR_SERVICE_UNKNOWN,
                                SD_BUS_ERROR_NAME_HAS_NO_OWNER))
         return fail(reason, -ENOTCONN, "nobody has " MONITOR_BUS_NAME " on the system bus");
@@ -70,17 +78,19 @@ static int open_system(sd_bus **ret, struct reason *reason)
     return 0;
 }
 
-static int open_local(struct monitor_client *client, struct reason *reason)
+static int open_local(struct monitor_client *client, bool may_start, struct reason *reason)
 {
     struct reason why = {};
-    int r = open_system(&client->bus, &why);
+    int r = open_system(&client->bus, may_start, &why);
 
+    client->way = "bus";
     if (r >= 0) {
         client->destination = MONITOR_BUS_NAME;
         return 0;
     }
     if (r != -ENOTCONN)
         return fail(reason, r, "Cannot reach portmond: %s", why.text);
+    client->way = "socket";
     if (open_peer(DEFAULT_SOCKET_PATH, &client->bus) >= 0)
         return 0;
     return fail(reason, -ENOTCONN,
@@ -89,7 +99,8 @@ static int open_local(struct monitor_client *client, struct reason *reason)
                 why.text);
 }
 
-static int open_remote(struct monitor_client *client, const char *host, struct reason *reason)
+static int open_remote(struct monitor_client *client, const char *host, bool may_start,
+                       struct reason *reason)
 {
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
     int r;
@@ -99,7 +110,8 @@ static int open_remote(struct monitor_client *client, const char *host, struct r
     if (r < 0)
         return fail_errno(reason, r, "Cannot start ssh to %s", host);
     client->destination = MONITOR_BUS_NAME;
-    r = ping(client->bus, &error);
+    client->way = "ssh";
+    r = ping(client->bus, may_start, &error);
     if (sd_bus_error_has_names(&error, SD_BUS_ERROR_SERVICE_UNKNOWN,
                                SD_BUS_ERROR_NAME_HAS_NO_OWNER))
         return fail(reason, -ENOTCONN,
@@ -118,19 +130,24 @@ int monitor_client_open(struct monitor_client **ret, const struct monitor_target
                         struct reason *reason)
 {
     _cleanup_(monitor_client_freep) struct monitor_client *client = calloc(1, sizeof(*client));
+    bool may_start = target->start != MONITOR_START_NEVER;
     int r;
 
     if (!client)
         return -ENOMEM;
+    client->may_start = target->start == MONITOR_START;
     if (target->socket_path) {
+        client->way = "socket";
         r = open_peer(target->socket_path, &client->bus);
         if (r < 0)
-            return fail_errno(reason, -ENOTCONN, "Cannot reach portmond on %s: %s",
-                              target->socket_path, strerrordesc_np(-r));
+            return fail(reason, -ENOTCONN,
+                        "Cannot reach portmond on %s: %s; start portmond with this --socket, or "
+                        "name the one that it has",
+                        target->socket_path, strerrordesc_np(-r));
     } else if (target->host)
-        r = open_remote(client, target->host, reason);
+        r = open_remote(client, target->host, may_start, reason);
     else
-        r = open_local(client, reason);
+        r = open_local(client, may_start, reason);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(client);
@@ -144,6 +161,11 @@ struct monitor_client *monitor_client_free(struct monitor_client *client)
     sd_bus_flush_close_unref(client->bus);
     free(client);
     return NULL;
+}
+
+const char *monitor_client_way(const struct monitor_client *client)
+{
+    return client->way;
 }
 
 /* ---- calling ---- */
@@ -177,6 +199,9 @@ static int call_failed(struct reason *reason, int r, const sd_bus_error *error, 
     else if (sd_bus_error_has_names(error, SD_BUS_ERROR_ACCESS_DENIED,
                                     SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED))
         r = -EACCES;
+    else if (sd_bus_error_has_names(error, SD_BUS_ERROR_SERVICE_UNKNOWN,
+                                    SD_BUS_ERROR_NAME_HAS_NO_OWNER))
+        r = -ENOTCONN;
     if (r == -EACCES && action_of(member))
         return fail(reason, r, "Cannot %s: %s (the action is %s; try sudo)", tried, error->message,
                     action_of(member));
@@ -187,27 +212,57 @@ static int call_failed(struct reason *reason, int r, const sd_bus_error *error, 
     return fail_errno(reason, r, "Cannot %s", tried);
 }
 
-/** Calls a method of Monitor1. @ret_reply may be NULL. */
-static int call(struct monitor_client *client, struct reason *reason, const char *tried,
-                const char *member, sd_bus_message **ret_reply, const char *types, ...)
+/** Calls a method of portmond's object. @ret_reply may be NULL. */
+static int call_interface(struct monitor_client *client, struct reason *reason, const char *tried,
+                          const char *interface, const char *member, sd_bus_message **ret_reply,
+                          const char *types, va_list arguments)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *message = NULL;
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-    va_list arguments;
     int r;
 
     r = sd_bus_message_new_method_call(client->bus, &message, client->destination, MONITOR_PATH,
-                                       MONITOR_INTERFACE, member);
+                                       interface, member);
     if (r >= 0) {
-        va_start(arguments, types);
         r = sd_bus_message_appendv(message, types, arguments);
-        va_end(arguments);
+        if (r == -EINVAL)
+            return fail(reason, r, "Cannot %s: the text is not valid UTF-8", tried);
     }
     if (r >= 0)
         r = sd_bus_message_set_allow_interactive_authorization(message, true);
     if (r >= 0)
+        r = sd_bus_message_set_auto_start(message, client->may_start);
+    if (r >= 0)
         r = sd_bus_call(client->bus, message, 0, &error, ret_reply);
     return r < 0 ? call_failed(reason, r, &error, member, tried) : 0;
+}
+
+/** Calls a method of Monitor1. */
+static int call(struct monitor_client *client, struct reason *reason, const char *tried,
+                const char *member, sd_bus_message **ret_reply, const char *types, ...)
+{
+    va_list arguments;
+    int r;
+
+    va_start(arguments, types);
+    r = call_interface(client, reason, tried, MONITOR_INTERFACE, member, ret_reply, types,
+                       arguments);
+    va_end(arguments);
+    return r;
+}
+
+/** Calls a method of one of D-Bus' own interfaces. */
+static int call_standard(struct monitor_client *client, struct reason *reason, const char *tried,
+                         const char *interface, const char *member, sd_bus_message **ret_reply,
+                         const char *types, ...)
+{
+    va_list arguments;
+    int r;
+
+    va_start(arguments, types);
+    r = call_interface(client, reason, tried, interface, member, ret_reply, types, arguments);
+    va_end(arguments);
+    return r;
 }
 
 /** A reply that is not of the shape it should have. */
@@ -231,15 +286,12 @@ int monitor_client_status(struct monitor_client *client, struct service_status *
 {
     static const char tried[] = "read the status of portmond";
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-    _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
     _cleanup_service_status_ struct service_status status = {};
-    int r;
+    int r = call_standard(client, reason, tried, "org.freedesktop.DBus.Properties", "GetAll",
+                          &reply, "s", MONITOR_INTERFACE);
 
-    r = sd_bus_call_method(client->bus, client->destination, MONITOR_PATH,
-                           "org.freedesktop.DBus.Properties", "GetAll", &error, &reply, "s",
-                           MONITOR_INTERFACE);
     if (r < 0)
-        return call_failed(reason, r, &error, "GetAll", tried);
+        return r;
     r = answer_status(reply, &status);
     if (r < 0)
         return bad_reply(reason, r, tried);
@@ -283,6 +335,25 @@ int monitor_client_stats(struct monitor_client *client, uint16_t port, struct po
         return bad_reply(reason, r, tried);
     *ret = stats;
     stats = (struct port_stats){};
+    return 0;
+}
+
+int monitor_client_all_stats(struct monitor_client *client, struct port_stats_list *ret,
+                             struct reason *reason)
+{
+    static const char tried[] = "read the figures of all ports";
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    _cleanup_port_stats_list_ struct port_stats_list list = {};
+    int r = call_standard(client, reason, tried, "org.freedesktop.DBus.ObjectManager",
+                          "GetManagedObjects", &reply, "");
+
+    if (r < 0)
+        return r;
+    r = answer_all_stats(reply, &list);
+    if (r < 0)
+        return bad_reply(reason, r, tried);
+    *ret = list;
+    list = (struct port_stats_list){};
     return 0;
 }
 

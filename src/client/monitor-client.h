@@ -59,6 +59,15 @@ struct port_stats {
 void port_stats_clear(struct port_stats *stats);
 #define _cleanup_port_stats_ _cleanup_(port_stats_clear)
 
+/** The figures of all ports, by number. Empty when zeroed. */
+struct port_stats_list {
+    struct port_stats *ports;
+    size_t n;
+};
+
+void port_stats_list_clear(struct port_stats_list *list);
+#define _cleanup_port_stats_list_ _cleanup_(port_stats_list_clear)
+
 /** An open connection. */
 struct connection {
     char *local_address;
@@ -111,10 +120,21 @@ struct service_status {
 void service_status_clear(struct service_status *status);
 #define _cleanup_service_status_ _cleanup_(service_status_clear)
 
+/**
+ * Whether the bus may start portmond because it is called. Who only looks on for long must not: it
+ * would undo each `systemctl stop portmond`.
+ */
+enum monitor_start {
+    MONITOR_START,      /* whenever it is called */
+    MONITOR_START_ONCE, /* when the connection is opened, but not later */
+    MONITOR_START_NEVER,
+};
+
 /** Where portmond is. */
 struct monitor_target {
     const char *socket_path; /* NULL: the system bus, and the default socket if it isn't there */
     const char *host;        /* [USER@]HOST, by ssh; or NULL */
+    enum monitor_start start;
 };
 
 int monitor_client_open(struct monitor_client **ret, const struct monitor_target *target,
@@ -122,12 +142,20 @@ int monitor_client_open(struct monitor_client **ret, const struct monitor_target
 struct monitor_client *monitor_client_free(struct monitor_client *client);
 DEFINE_CLEANUP(struct monitor_client, monitor_client_free)
 
+/** How portmond is reached: "bus", "socket" or "ssh". */
+const char *monitor_client_way(const struct monitor_client *client);
+
 int monitor_client_status(struct monitor_client *client, struct service_status *ret,
                           struct reason *reason);
 int monitor_client_list_ports(struct monitor_client *client, struct port_list *ret,
                               struct reason *reason);
 int monitor_client_stats(struct monitor_client *client, uint16_t port, struct port_stats *ret,
                          struct reason *reason);
+
+/** The figures of all ports, in one call. */
+int monitor_client_all_stats(struct monitor_client *client, struct port_stats_list *ret,
+                             struct reason *reason);
+
 int monitor_client_range(struct monitor_client *client, uint16_t port, enum role role,
                          uint64_t from_usec, uint64_t until_usec, struct traffic *ret,
                          struct reason *reason);

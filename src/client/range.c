@@ -32,5 +32,8 @@ struct range range_resolve(const struct range_request *request, int cycle_day, s
     }
     range.from_usec = date_start(range.first);
     range.until_usec = date_start(date_add_days(range.last, 1));
+    /* No moment is before the epoch, and a range is never empty. */
+    if (range.until_usec <= range.from_usec)
+        range.until_usec = range.from_usec + 1;
     return range;
 }

@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/table.h"
 
+#include "client/text.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
-#include <wchar.h>
 
 #define UNDERLINE "\033[4m"
 #define PLAIN     "\033[0m"
 
+/* Blanks between columns. */
+#define SEPARATION 2
+
 struct table {
     const struct column *columns;
+    const char **titles; /* those of the columns */
     size_t n_columns;
     size_t *widths; /* of each column, so far */
     char **cells;
@@ -18,26 +23,15 @@ struct table {
     size_t size;
 };
 
-size_t text_width(const char *text)
+void make_printable(char *text)
 {
-    mbstate_t state = {};
-    size_t width = 0, n;
-    wchar_t character;
+    unsigned char *c = (unsigned char *) text;
 
-    while (*text) {
-        n = mbrtowc(&character, text, MB_CUR_MAX, &state);
-        if (n == (size_t) -1 || n == (size_t) -2) {
-            state = (mbstate_t){};
-            n = 1;
-            width++;
-        } else {
-            int columns = wcwidth(character);
-
-            width += columns > 0 ? (size_t) columns : 0;
-        }
-        text += n;
-    }
-    return width;
+    for (; *c; c++)
+        if (*c < ' ' || *c == 0x7f)
+            *c = '?';
+        else if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0) /* U+0080 to U+009F */
+            c[0] = c[1] = '?';
 }
 
 struct table *table_new(const struct column *columns, size_t n_columns)
@@ -49,10 +43,13 @@ struct table *table_new(const struct column *columns, size_t n_columns)
     table->columns = columns;
     table->n_columns = n_columns;
     table->widths = calloc(n_columns, sizeof(*table->widths));
-    if (!table->widths)
+    table->titles = calloc(n_columns, sizeof(*table->titles));
+    if (!table->widths || !table->titles)
         return NULL;
-    for (size_t i = 0; i < n_columns; i++)
+    for (size_t i = 0; i < n_columns; i++) {
+        table->titles[i] = columns[i].title;
         table->widths[i] = text_width(columns[i].title);
+    }
     return TAKE_PTR(table);
 }
 
@@ -63,6 +60,7 @@ struct table *table_free(struct table *table)
     for (size_t i = 0; i < table->n_cells; i++)
         free(table->cells[i]);
     free(table->cells);
+    free(table->titles);
     free(table->widths);
     free(table);
     return NULL;
@@ -88,39 +86,47 @@ int table_add(struct table *table, const char *format, ...)
     va_end(arguments);
     if (r < 0)
         return -ENOMEM;
+    make_printable(table->cells[table->n_cells]);
     width = text_width(table->cells[table->n_cells++]);
     if (width > table->widths[column])
         table->widths[column] = width;
     return 0;
 }
 
-static void print_cell(FILE *file, const char *text, size_t width, enum alignment alignment,
-                       bool last)
+size_t table_width(const struct table *table)
 {
-    int padding = (int) (width - text_width(text));
+    size_t width = 0;
 
-    if (alignment == ALIGN_RIGHT)
-        fprintf(file, "%*s%s", padding, "", text);
-    else
-        fprintf(file, "%s%*s", text, last ? 0 : padding, "");
-    fputs(last ? "\n" : "  ", file);
+    for (size_t i = 0; i < table->n_columns; i++)
+        width += table->widths[i] + (i ? SEPARATION : 0);
+    return width;
+}
+
+/** Prints a row without blanks at its end. */
+static void print_row(const struct table *table, FILE *file, const char *const *cells)
+{
+    size_t blanks = 0;
+
+    for (size_t i = 0; i < table->n_columns; i++) {
+        size_t padding = table->widths[i] - text_width(cells[i]);
+        bool right = table->columns[i].alignment == ALIGN_RIGHT;
+
+        if (*cells[i]) {
+            fprintf(file, "%*s%s", (int) (blanks + (right ? padding : 0)), "", cells[i]);
+            blanks = right ? 0 : padding;
+        } else
+            blanks += padding;
+        blanks += SEPARATION;
+    }
 }
 
 void table_print(const struct table *table, FILE *file, bool color)
 {
-    size_t last = table->n_columns - 1;
-
-    if (color)
-        fputs(UNDERLINE, file);
-    for (size_t i = 0; i <= last; i++)
-        print_cell(file, table->columns[i].title, table->widths[i], table->columns[i].alignment,
-                   i == last);
-    if (color)
-        fputs(PLAIN, file);
-    for (size_t i = 0; i < table->n_cells; i++) {
-        size_t column = i % table->n_columns;
-
-        print_cell(file, table->cells[i], table->widths[column], table->columns[column].alignment,
-                   column == last);
+    fputs(color ? UNDERLINE : "", file);
+    print_row(table, file, table->titles);
+    fputs(color ? PLAIN "\n" : "\n", file);
+    for (size_t i = 0; i + table->n_columns <= table->n_cells; i += table->n_columns) {
+        print_row(table, file, (const char *const *) table->cells + i);
+        fputc('\n', file);
     }
 }

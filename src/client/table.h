@@ -29,13 +29,16 @@ struct table *table_new(const struct column *columns, size_t n_columns);
 struct table *table_free(struct table *table);
 DEFINE_CLEANUP(struct table, table_free)
 
-/** Appends a cell, row by row. Returns 0 or -ENOMEM. */
+/** Appends a cell, row by row, and makes it printable. Returns 0 or -ENOMEM. */
 int table_add(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /** Prints the table; with @color, titles are underlined. */
 void table_print(const struct table *table, FILE *file, bool color);
 
-/** Terminal columns that a UTF-8 text takes. */
-size_t text_width(const char *text);
+/** Terminal columns that the table takes. */
+size_t table_width(const struct table *table);
+
+/** Puts question marks where a terminal would take a UTF-8 text for a command to it. */
+void make_printable(char *text);
 
 #endif

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/json.h"
 #include "client/table.h"
+#include "client/text.h"
 #include "client/verbs.h"
 #include "shared/time-util.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <langinfo.h>
 #include <string.h>
 
 #define DEFAULT_TOP 10
 
-/* Columns of the bar at the end of each line. */
-#define BAR_WIDTH 20
+/* Terminal columns of the bar at the end of each line: a shorter one tells nothing, a longer one
+ * nothing more. */
+#define MIN_BAR_WIDTH 8
+#define MAX_BAR_WIDTH 40
 
 /* ---- rows ---- */
 
@@ -66,12 +68,11 @@ static void format_start(char buffer[static FORMAT_SIZE], uint64_t usec, enum re
 }
 
 /** A bar of @value against @highest, of eighths of a column where the locale has them. */
-static void format_bar(char *buffer, size_t size, uint64_t value, uint64_t highest)
+static void format_bar(char *buffer, size_t size, unsigned width, uint64_t value, uint64_t highest)
 {
     static const char *const eighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
-    bool fine = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
-    unsigned length = highest ? (unsigned) ((unsigned __int128) value * BAR_WIDTH * 8 / highest)
-                              : 0;
+    bool fine = text_is_unicode();
+    unsigned length = highest ? (unsigned) ((unsigned __int128) value * width * 8 / highest) : 0;
     size_t n = 0;
 
     buffer[0] = '\0';
@@ -81,10 +82,10 @@ static void format_bar(char *buffer, size_t size, uint64_t value, uint64_t highe
         snprintf(buffer + n, size - n, "%s", eighths[length % 8]);
 }
 
-static int add_row(struct table *table, const struct interval *row, uint64_t highest, uint64_t now,
+static int add_row(struct table *table, const struct interval *row, uint64_t now,
                    const struct arguments *arguments)
 {
-    char text[FORMAT_SIZE], bar[BAR_WIDTH * 4 + 4] = "";
+    char text[FORMAT_SIZE];
     const struct traffic *t = &row->traffic;
     enum unit_system units = arguments->units;
     uint64_t end = period_end(arguments->by, row->start_usec);
@@ -92,8 +93,6 @@ static int add_row(struct table *table, const struct interval *row, uint64_t hig
     int r;
 
     format_start(text, row->start_usec, arguments->by, arguments->utc);
-    if (isatty(STDOUT_FILENO))
-        format_bar(bar, sizeof(bar), sum_of(row), highest);
     if ((r = table_add(table, "%s%s", text, now < end ? "*" : "")) < 0 ||
         (r = table_add(table, "%s", format_bytes(text, t->rx_bytes, units))) < 0 ||
         (r = table_add(table, "%s", format_bytes(text, t->tx_bytes, units))) < 0 ||
@@ -103,40 +102,78 @@ static int add_row(struct table *table, const struct interval *row, uint64_t hig
                                    (uint64_t) ((double) sum_of(row) * (double) USEC_PER_SEC /
                                                (double) (elapsed ?: 1)),
                                    units))) < 0 ||
-        (r = table_add(table, "%" PRIu64, t->connections)) < 0 ||
-        (r = table_add(table, "%s", bar)) < 0)
+        (r = table_add(table, "%" PRIu64, t->connections)) < 0)
         return r;
     return 0;
 }
 
-static int print_history(uint16_t port, const struct summary *summary,
-                         const struct arguments *arguments)
+/** Makes a table of rows, with bars of that width if it is not 0. */
+static int make_table(struct table **ret, const struct history *rows, unsigned bar_width,
+                      uint64_t now, const struct arguments *arguments)
 {
     static const struct column columns[] = {
         {"FROM", ALIGN_LEFT}, {"RECEIVED", ALIGN_RIGHT}, {"SENT", ALIGN_RIGHT},
         {"SUM", ALIGN_RIGHT}, {"RATE", ALIGN_RIGHT},     {"CONNECTIONS", ALIGN_RIGHT},
         {"", ALIGN_LEFT},
     };
-    _cleanup_(table_freep) struct table *table = table_new(columns, ELEMENTSOF(columns));
-    char first[DATE_STRING_SIZE], last[DATE_STRING_SIZE];
-    uint64_t now = now_usec(CLOCK_REALTIME), highest = 0;
-    const struct history *rows = &summary->rows;
-    bool unfinished = false;
+    _cleanup_(table_freep) struct table *table = table_new(columns,
+                                                           ELEMENTSOF(columns) - !bar_width);
+    char bar[MAX_BAR_WIDTH * sizeof("█")];
+    uint64_t highest = 0;
     int r = table ? 0 : -ENOMEM;
 
     for (size_t i = 0; i < rows->n; i++)
         if (sum_of(&rows->rows[i]) > highest)
             highest = sum_of(&rows->rows[i]);
     for (size_t i = 0; r >= 0 && i < rows->n; i++) {
-        unfinished |= now < period_end(arguments->by, rows->rows[i].start_usec);
-        r = add_row(table, &rows->rows[i], highest, now, arguments);
+        r = add_row(table, &rows->rows[i], now, arguments);
+        if (r >= 0 && bar_width) {
+            format_bar(bar, sizeof(bar), bar_width, sum_of(&rows->rows[i]), highest);
+            r = table_add(table, "%s", bar);
+        }
     }
+    if (r >= 0)
+        *ret = TAKE_PTR(table);
+    return r;
+}
+
+/** How wide bars may be beside a table. */
+static unsigned space_for_bars(const struct table *table)
+{
+    size_t used = table_width(table) + 2, columns = context_columns();
+
+    if (!isatty(STDOUT_FILENO) || columns < used + MIN_BAR_WIDTH)
+        return 0;
+    return columns - used < MAX_BAR_WIDTH ? (unsigned) (columns - used) : MAX_BAR_WIDTH;
+}
+
+static int print_history(uint16_t port, const struct summary *summary,
+                         const struct arguments *arguments)
+{
+    _cleanup_(table_freep) struct table *table = NULL, *with_bars = NULL;
+    char first[DATE_STRING_SIZE], last[DATE_STRING_SIZE];
+    const struct history *rows = &summary->rows;
+    uint64_t now = now_usec(CLOCK_REALTIME);
+    bool unfinished = false;
+    unsigned bar_width;
+    int r;
+
+    r = make_table(&table, rows, 0, now, arguments);
     if (r < 0)
         return r;
+    bar_width = space_for_bars(table);
+    if (bar_width && (r = make_table(&with_bars, rows, bar_width, now, arguments)) < 0)
+        return r;
+    for (size_t i = 0; i < rows->n; i++)
+        unfinished |= now < period_end(arguments->by, rows->rows[i].start_usec);
+
     printf("Port %u as %s, by %s, %s to %s\n\n", port, role_to_string(arguments->role),
            resolution_to_string(arguments->by), date_format(summary->range.first, first),
            date_format(summary->range.last, last));
-    table_print(table, stdout, context_wants_color());
+    if (rows->n)
+        table_print(with_bars ?: table, stdout, context_wants_color());
+    else
+        puts("No traffic.");
     if (unfinished)
         puts("\n* not over yet");
     print_gaps(&summary->gaps, arguments->utc);

@@ -6,6 +6,7 @@
 #include "shared/parse.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 /** Reads the PORT that a verb begins with. */
 static int read_port(struct context *context)
@@ -31,8 +32,11 @@ int verb_list_ports(struct context *context)
         return report_failure(context, &reason, r);
     if (context->arguments.json) {
         json = json_ports(&list);
-        return json_print(json) < 0 ? STATUS_FAILED : STATUS_DONE;
+        r = json_print(json);
+        return r < 0 ? report_failure(context, &reason, r) : STATUS_DONE;
     }
+    if (!list.n)
+        hint_no_ports();
     table = table_new(columns, ELEMENTSOF(columns));
     r = table ? 0 : -ENOMEM;
     for (size_t i = 0; r >= 0 && i < list.n; i++)
@@ -70,6 +74,10 @@ int verb_remove_port(struct context *context)
     if ((r = context_connect_to_change(context, &reason)) < 0 ||
         (r = monitor_client_remove_port(context->client, context->arguments.port, &reason)) < 0)
         return report_failure(context, &reason, r);
+    printf(
+        "Port %u is no longer watched; its history stays. If portmond's configuration or command "
+        "line names it, it comes back with the next start or reload.\n",
+        context->arguments.port);
     return STATUS_DONE;
 }
 

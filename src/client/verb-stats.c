@@ -40,7 +40,9 @@ static int add_role(struct table *table, const char *prefix, const struct role_f
     return 0;
 }
 
-static int print_port(const struct port_stats *stats, enum unit_system units)
+/** Prints the figures of one port: those of the server, and the client's if there are or if asked
+ * for; then those alone. */
+static int print_port(const struct port_stats *stats, const struct arguments *arguments)
 {
     static const struct column columns[] = {
         {"", ALIGN_LEFT},
@@ -51,18 +53,23 @@ static int print_port(const struct port_stats *stats, enum unit_system units)
     _cleanup_(table_freep) struct table *table = table_new(columns, ELEMENTSOF(columns));
     const struct role_figures *server = &stats->role[ROLE_SERVER];
     const struct role_figures *client = &stats->role[ROLE_CLIENT];
+    bool only_client = arguments->role == ROLE_CLIENT;
     bool has_client = client->connections_total || client->rx_bytes || client->tx_bytes;
+    enum unit_system units = arguments->units;
 
-    if (!table || add_role(table, "", server, units) < 0 ||
-        (has_client && add_role(table, "as client, ", client, units) < 0))
+    if (!table || (!only_client && add_role(table, "", server, units) < 0) ||
+        ((only_client || has_client) && add_role(table, "as client, ", client, units) < 0))
         return -ENOMEM;
     printf("Port %u%s%s%s\n\n", stats->port, *stats->description ? " (" : "", stats->description,
            *stats->description ? ")" : "");
     table_print(table, stdout, context_wants_color());
-    printf("\nConnections: %" PRIu64 " open, %" PRIu64 " in all\n", server->connections,
-           server->connections_total);
-    if (has_client)
-        printf("  as client: %" PRIu64 " open, %" PRIu64 " in all\n", client->connections,
+    putchar('\n');
+    if (!only_client)
+        printf("Connections: %" PRIu64 " open, %" PRIu64 " in all\n", server->connections,
+               server->connections_total);
+    if (only_client || has_client)
+        printf("%s: %" PRIu64 " open, %" PRIu64 " in all\n",
+               only_client ? "Connections as client" : "  as client", client->connections,
                client->connections_total);
     return 0;
 }
@@ -101,7 +108,8 @@ static int show_live(struct context *context, uint16_t port, struct json_object 
         return json_emit(list, json_stats(&stats));
     if (context->table)
         return add_port_row(context->table, &stats, &context->arguments);
-    return print_port(&stats, context->arguments.units);
+    make_printable(stats.description);
+    return print_port(&stats, &context->arguments);
 }
 
 static int show_all_live(struct context *context, struct reason *reason)

@@ -17,6 +17,7 @@ static void print_status(const struct service_status *status, const struct port_
            format_duration(uptime, now - status->start_usec));
     printf(" Collector: %s\n", status->collector);
     printf("     Ports: %zu\n", ports->n);
+    printf(" Time zone: %s\n", *status->time_zone ? status->time_zone : "not known by name");
     printf("      Data: %s, 5-minute detail for %" PRIu32 " days\n", status->data_directory,
            status->retention_days);
     printf("    Socket: %s\n", status->socket_path);
@@ -59,7 +60,8 @@ int verb_status(struct context *context)
         return report_failure(context, &reason, r);
     if (context->arguments.json) {
         json = json_status(&status, &ports, &gaps, now);
-        return json_print(json) < 0 ? STATUS_FAILED : STATUS_DONE;
+        r = json_print(json);
+        return r < 0 ? report_failure(context, &reason, r) : STATUS_DONE;
     }
     print_status(&status, &ports, now);
     print_gaps_in_short(&gaps);

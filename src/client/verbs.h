@@ -42,8 +42,17 @@ struct json_object;
 typedef int (*show_port)(struct context *context, uint16_t port, struct json_object *list,
                          struct reason *reason);
 
-/** Shows the port that was given, or all that are watched, one after the other. */
+/**
+ * Shows the port that was given, or all that are watched, one after the other. Of all, those for
+ * which @show returns -ENODATA are left out, unless it is each of them.
+ */
 int context_show(struct context *context, show_port show, struct reason *reason);
+
+/** Says on standard error how to watch a port. */
+void hint_no_ports(void);
+
+/** How wide the terminal is, if it is one: COLUMNS, or what it says itself, or 80. */
+unsigned context_columns(void);
 
 /** Whether standard output is a terminal that wants colours. */
 bool context_wants_color(void);
@@ -62,7 +71,8 @@ struct summary_request {
 
 /**
  * Asks for the range that the command line names, or, if it names none, a usual one for @by.
- * Returns 0 or a negative errno with @reason.
+ * Returns 0 or a negative errno with @reason: -ENODATA if it is the port's own billing cycle, and
+ * it has none.
  */
 int context_summary(struct context *context, uint16_t port, const struct summary_request *request,
                     struct summary *ret, struct reason *reason);
@@ -80,5 +90,6 @@ int verb_add_port(struct context *context);
 int verb_remove_port(struct context *context);
 int verb_describe_port(struct context *context);
 int verb_flush(struct context *context);
+int verb_tui(struct context *context);
 
 #endif
