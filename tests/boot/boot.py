@@ -1,0 +1,239 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Installs portmon into a container with the real systemd, D-Bus and polkit, boots it, and runs tests.
+
+usage: boot.py FILE…
+
+Each file runs in a boot of its own, one after the other on the same disk, which is thrown away at
+the end. What they report comes out as one report in TAP, and with a failure the journal of its boot.
+
+The root of the container is made by make-root, once, and only read. All else is in a mount namespace,
+a process namespace and a cgroup of our own: several builds can be tested at the same time, and
+however we end, nothing stays mounted or running.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "lib"))
+from harness import BUILD, PATIENCE_SEC, eventually, need_root_and_bpf, sh, skip  # noqa: E402
+
+# A boot takes a second, the longest file ten.
+TIMEOUT_SEC = 4 * PATIENCE_SEC
+
+# Where things are in the container.
+SUITE = "suite"
+REPORT = f"{SUITE}/report"
+INSTALLED = f"{SUITE}/installed"
+
+UNIT = """
+[Unit]
+Description=Tests of portmon
+After=multi-user.target
+[Service]
+Type=oneshot
+TimeoutStartSec=infinity
+Environment=PYTHONUNBUFFERED=1 PORTMON_PATIENCE={patience}
+# What `meson install` runs where it installs into the running system.
+ExecStartPre=/suite/after-install
+ExecStartPre=systemd-sysusers /suite/tests/boot/users.conf
+ExecStart=/usr/bin/python3 /suite/tests/boot/{file}
+StandardOutput=append:/{report}
+StandardError=journal
+ExecStopPost=systemctl --no-block poweroff
+[Install]
+WantedBy=multi-user.target
+"""
+
+# A sanitizer looks for leaks by ptrace when the process ends.
+SANITIZER = """
+[Service]
+Environment=ASAN_OPTIONS=abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+SystemCallFilter=ptrace
+"""
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+# ---- the container ----
+
+
+def make_root():
+    done = subprocess.run([HERE / "make-root"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        skip("no root to boot: " + " / ".join(done.stderr.splitlines()[-2:]))
+    return done.stdout.strip()
+
+
+@contextlib.contextmanager
+def mounted(path, kind, source, *options):
+    path.mkdir()
+    sh("mount", "-t", kind, source, path, *options)
+    try:
+        yield path
+    finally:
+        sh("umount", "--lazy", path)
+        path.rmdir()
+
+
+@contextlib.contextmanager
+def disk(memory, lower):
+    """The container's disk: the root, and in memory what is written to it."""
+    upper, work, root = memory / "upper", memory / "work", memory.parent / "root"
+    upper.mkdir(), work.mkdir()
+    with mounted(root, "overlay", "overlay", "-o", f"lowerdir={lower},upperdir={upper},workdir={work}"):
+        yield root
+
+
+@contextlib.contextmanager
+def own_cgroup(unified):
+    """A cgroup beside ours: nspawn puts the container below the one that itself is in."""
+    home = pathlib.Path("/proc/self/cgroup").read_text().split("0::")[1].split("\n")[0]
+    cgroup = unified / home.lstrip("/") / unified.parent.name
+    cgroup.mkdir()
+    try:
+        yield cgroup
+    finally:
+        eventually(lambda: "populated 0" in (cgroup / "cgroup.events").read_text(), "the container is gone")
+        for path, _, _ in os.walk(cgroup, topdown=False):
+            os.rmdir(path)
+
+
+def install(root):
+    sh("meson", "install", "-C", BUILD, "--no-rebuild", "--destdir", root)
+    (root / SUITE).mkdir()
+    installed = json.loads((BUILD / "meson-info" / "intro-installed.json").read_text())
+    (root / INSTALLED).write_text("\n".join(installed.values()))
+    shutil.copytree(HERE.parent, root / SUITE / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(HERE.parents[1] / "units" / "after-install", root / SUITE)
+    for program in "portmond", "portmon":
+        copy_libraries(BUILD / "src" / program, root)
+
+
+def copy_libraries(program, root):
+    """Copies what the root has no package of: the libraries of a sanitizer."""
+    for path in re.findall(r"=> (/\S+)", sh("ldd", program)):
+        inside = root / path.lstrip("/")
+        if not inside.exists():
+            inside.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, inside)
+            write(root / "etc/systemd/system/portmond.service.d/sanitizer.conf", SANITIZER)
+
+
+def boot(root, file, console, cgroup):
+    """Boots, waits for the end, and returns whether it came in time."""
+    unit = "etc/systemd/system/suite.service"
+    write(root / unit, UNIT.format(file=file, report=REPORT, patience=os.environ.get("PORTMON_PATIENCE", "1")))
+    wanted = root / "etc/systemd/system/multi-user.target.wants/suite.service"
+    wanted.parent.mkdir(exist_ok=True)
+    wanted.unlink(missing_ok=True)
+    wanted.symlink_to(f"/{unit}")
+    (root / REPORT).unlink(missing_ok=True)
+    try:
+        subprocess.run(
+            # With unshare everything in the container ends, and unshare with us.
+            ["setpriv", "--pdeathsig=KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc",
+             "systemd-nspawn", "--quiet", f"--directory={root}", f"--machine=portmon-{os.getpid()}",
+             "--register=no", "--keep-unit", "--boot", "--private-network",
+             "--capability=CAP_BPF,CAP_PERFMON,CAP_NET_ADMIN,CAP_SYS_ADMIN",
+             "--system-call-filter=bpf perf_event_open"],
+            env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1"},
+            preexec_fn=lambda: (cgroup / "cgroup.procs").write_text("0"),
+            stdin=subprocess.DEVNULL, stdout=console, stderr=console, timeout=TIMEOUT_SEC)
+        return True
+    except subprocess.TimeoutExpired:
+        return False
+
+
+# ---- what it reports ----
+
+
+class Report:
+    """One report in TAP out of those of several files."""
+
+    POINT = re.compile(r"(not ok|ok) \d+ - (.*)")
+
+    def __init__(self):
+        self.points = 0
+        self.failed = 0
+
+    def point(self, result, title):
+        self.points += 1
+        self.failed += result != "ok"
+        print(f"{result} {self.points} - {title}")
+
+    def relay(self, file, text):
+        """Passes on what a file reported; returns whether all is well."""
+        planned, points, failed = 0, self.points, self.failed
+        for line in text.splitlines():
+            point = self.POINT.fullmatch(line)
+            if point:
+                self.point(*point.groups())
+            elif line.startswith("1.."):
+                planned = int(line[3:].split()[0])
+            else:
+                print(line if line.startswith("#") else f"# {line}")
+        if not planned or self.points - points != planned:
+            self.point("not ok", f"{file} runs to its end")
+        return self.failed == failed
+
+
+def print_journal(root, console):
+    """What the last boot had to say of us; if it did not come that far, what is on the console."""
+    units = [f"--unit={unit}" for unit in ("suite", "portmond.service", "portmond.socket", "dbus", "polkit")]
+    done = subprocess.run(["journalctl", f"--directory={root}/var/log/journal", "--no-pager", "--boot",
+                           "--output=short-monotonic", *units],
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    for line in (done.stdout or console.read_text(errors="replace")).splitlines():
+        print(f"# {line}")
+
+
+# ---- beginning and end ----
+
+
+def run_files(files, root, cgroup, console):
+    report = Report()
+    for file in files:
+        with open(console, "wb") as output:
+            ended = boot(root, file, output, cgroup)
+        text = (root / REPORT).read_text(errors="replace") if (root / REPORT).exists() else ""
+        if not ended:
+            print(f"# {file} did not end within {TIMEOUT_SEC} seconds")
+        if not report.relay(file, text) or not ended:
+            print_journal(root, console)
+            break
+    print(f"1..{report.points}")
+    return 1 if report.failed else 0
+
+
+def main(files):
+    # Meson ends what takes too long by this; as an exception it unwinds the stack.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
+    lower = make_root()
+    with tempfile.TemporaryDirectory(prefix="portmon-boot-") as directory:
+        here = pathlib.Path(directory)
+        with mounted(here / "memory", "tmpfs", "tmpfs") as memory, disk(memory, lower) as root, \
+                mounted(here / "cgroup", "cgroup2", "cgroup2") as unified, own_cgroup(unified) as cgroup:
+            install(root)
+            return run_files(files, root, cgroup, memory / "console")
+
+
+if sys.argv[1] == "--inside":
+    sys.exit(main(sys.argv[2:]))
+need_root_and_bpf()
+if not shutil.which("systemd-nspawn"):
+    skip("systemd-nspawn is not installed")
+os.execvp("unshare", ["unshare", "--mount", "--propagation=private", sys.executable, __file__, "--inside",
+                      *sys.argv[1:]])
