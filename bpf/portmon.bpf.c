@@ -204,11 +204,13 @@ static __always_inline void publish(struct portmon_socket *account, __u16 port, 
 }
 
 /**
- * A connection became established: @active if we opened it. Returns whether it is watched, by
- * this call or an earlier one.
+ * A connection became established: @answered if our SYN was. Where two SYNs crossed, both ends end
+ * as if they had been asked, and only that nobody accepted them tells. Returns whether it is
+ * watched, by this call or an earlier one.
  */
-static __always_inline bool on_open(const struct sock *sk, struct tcp_sock *tp, bool active)
+static __always_inline bool on_open(const struct sock *sk, struct tcp_sock *tp, bool answered)
 {
+    bool active = answered || !stream_accepted(tp);
     __u16 port = active ? bpf_ntohs(sk->__sk_common.skc_dport) : sk->__sk_common.skc_num;
     __u8 role = active ? PORTMON_ROLE_CLIENT : PORTMON_ROLE_SERVER;
     struct portmon_counters *counters;
@@ -254,7 +256,6 @@ int portmon_sock_ops(struct bpf_sock_ops *ctx)
     struct bpf_sock *bpf_sk;
     struct tcp_sock *tp;
     struct sock *sk;
-    bool active;
 
     switch (ctx->op) {
     case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
@@ -281,9 +282,7 @@ int portmon_sock_ops(struct bpf_sock_ops *ctx)
         return 1;
     }
 
-    /* A simultaneous open ends as a passive one, but our SYN was acknowledged. */
-    active = ctx->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB || ctx->bytes_acked == 1;
-    if (on_open(sk, tp, active))
+    if (on_open(sk, tp, ctx->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB))
         bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
     return 1;
 }
@@ -293,9 +292,7 @@ static __always_inline int on_state_change(struct sock *sk, int old, int new)
     struct tcp_sock *tp;
     bool opens = new == BPF_TCP_ESTABLISHED ||
                  /* closed by its owner before the handshake ended (TCP Fast Open) */
-                 (old == BPF_TCP_SYN_RECV && new == BPF_TCP_FIN_WAIT1) ||
-                 /* simultaneous open: the last time we can tell that we opened it */
-                 (old == BPF_TCP_SYN_SENT && new == BPF_TCP_SYN_RECV);
+                 (old == BPF_TCP_SYN_RECV && new == BPF_TCP_FIN_WAIT1);
 
     if (!opens && new != BPF_TCP_CLOSE)
         return 0;
