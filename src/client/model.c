@@ -21,6 +21,13 @@ bool query_equal(const struct query *a, const struct query *b)
            a->until_usec == b->until_usec && a->by == b->by && a->percentile == b->percentile;
 }
 
+bool wanted_equal(const struct wanted *a, const struct wanted *b)
+{
+    return query_equal(&a->query, &b->query) && a->interval_sec == b->interval_sec &&
+           a->refreshes == b->refreshes && a->summary == b->summary &&
+           a->connections == b->connections;
+}
+
 void model_init(struct model *model, const struct model_options *options, const struct moment *now)
 {
     *model = (struct model){

@@ -96,6 +96,7 @@ struct wanted {
 };
 
 bool query_equal(const struct query *a, const struct query *b);
+bool wanted_equal(const struct wanted *a, const struct wanted *b);
 
 enum link {
     LINK_UP,

@@ -108,7 +108,7 @@ static void divide(struct dashboard *dashboard, const struct surface *surface)
     model_wanted(model, &wanted);
     wanted.summary = layout->panels[PANEL_SUMMARY].rows > 0 || layout->panels[PANEL_DAYS].rows > 0;
     wanted.connections = layout->panels[PANEL_CONNECTIONS].rows > 0;
-    if (memcmp(&wanted, &dashboard->wanted, sizeof(wanted)) == 0)
+    if (wanted_equal(&wanted, &dashboard->wanted))
         return;
     dashboard->wanted = wanted;
     feed_want(dashboard->feed, &wanted);

@@ -83,7 +83,7 @@ static void choose_looks(void)
 {
     the.look.unicode = text_is_unicode();
     the.look.color = wants_color();
-    for (short i = 0; i < _STYLE_MAX; i++) {
+    for (int i = 0; i < _STYLE_MAX; i++) {
         short color = COLORS >= 256 ? looks[i].color : looks[i].poor_color;
 
         the.attributes[i] = the.look.color ? looks[i].attributes : looks[i].plain_attributes;
