@@ -26,6 +26,7 @@ _portmon() {
         [connections]='-p --port --si --json'
         [watch]='-p --port -n --interval --role --utc --si --json'
         [status]='--json'
+        [doctor]='--json'
         [list-ports]='--json'
         [add-port]=
         [remove-port]=

@@ -58,6 +58,7 @@ complete -c portmon -n __portmon_no_verb -a history -d 'Show what was transferre
 complete -c portmon -n __portmon_no_verb -a connections -d 'List open connections, the busiest first'
 complete -c portmon -n __portmon_no_verb -a watch -d 'Print a line every second until interrupted'
 complete -c portmon -n __portmon_no_verb -a status -d 'Show the state of portmond'
+complete -c portmon -n __portmon_no_verb -a doctor -d 'Look for what may be wrong, and say what to do'
 complete -c portmon -n __portmon_no_verb -a list-ports -d 'List the ports that are watched'
 complete -c portmon -n __portmon_no_verb -a add-port -d 'Watch a port from now on'
 complete -c portmon -n __portmon_no_verb -a remove-port -d 'Stop watching a port; its history stays'
@@ -82,7 +83,7 @@ complete -c portmon -n '__portmon_verb watch tui' -s n -l interval -x -d 'Second
 complete -c portmon -n '__portmon_verb stats history watch' -l utc -d 'Show times in UTC'
 complete -c portmon -n '__portmon_verb stats history connections watch tui' -l si -d 'Units of 1000 bytes, not 1024'
 complete -c portmon -n '__portmon_verb history' -l csv -d 'Print comma-separated values'
-complete -c portmon -n '__portmon_verb stats history connections watch status list-ports' -l json -d 'Print JSON'
+complete -c portmon -n '__portmon_verb stats history connections watch status doctor list-ports' -l json -d 'Print JSON'
 
 complete -c portmon -n '__portmon_first_parameter add-port' -a '(__portmon_listening)' -d 'Somebody listens'
 complete -c portmon -n '__portmon_first_parameter remove-port describe-port' -a '(__portmon_watched)'

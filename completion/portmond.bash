@@ -23,7 +23,7 @@ _portmond() {
         -p | --port | --retention-days) ;;
         *)
             words='-c --config -p --port --data-dir --retention-days --socket --log-level --check
-                -h --help --version' ;;
+                --doctor -h --help --version' ;;
     esac
     if [[ $kind == -W ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

@@ -9,5 +9,6 @@ complete -c portmond -l retention-days -x -d 'Keep 5-minute detail for 1 to 365 
 complete -c portmond -l socket -r -F -d 'Serve clients here'
 complete -c portmond -l log-level -x -a 'debug info warn error' -d 'What to log'
 complete -c portmond -l check -d 'Say whether the configuration is valid, and end'
+complete -c portmond -l doctor -d 'Look at all that portmond depends on, and end'
 complete -c portmond -s h -l help -d 'Show this help'
 complete -c portmond -l version -d 'Show the version'

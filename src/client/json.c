@@ -240,6 +240,7 @@ struct json_object *json_status(const struct service_status *status, const struc
     add_string(object, "version", status->version);
     add_string(object, "collector", status->collector);
     add_string(object, "time_zone", status->time_zone);
+    add_string(object, "ledger_failure", status->ledger_failure);
     for (size_t i = 0; i < N_LOSSES; i++)
         add_number(losses, status->losses[i].name, status->losses[i].count);
     json_object_object_add(object, "losses", losses);
@@ -265,6 +266,30 @@ struct json_object *json_line(uint16_t port, enum role role, const struct role_f
     add_string(object, "role", role_to_string(role));
     add_figures(object, figures);
     return object;
+}
+
+struct json_object *json_findings_new(void)
+{
+    struct json_object *object = json_object_new_object();
+
+    json_object_object_add(object, "well", json_object_new_boolean(false));
+    json_object_object_add(object, "checks", json_object_new_array());
+    return object;
+}
+
+void json_add_finding(void *object, const char *name, const struct finding *finding)
+{
+    struct json_object *check = json_object_new_object();
+
+    add_string(check, "name", name);
+    add_string(check, "verdict", verdict_to_string(finding->verdict));
+    add_string(check, "text", finding->text);
+    json_object_array_add(json_object_object_get(object, "checks"), check);
+}
+
+void json_finish_findings(struct json_object *object, bool good)
+{
+    json_object_object_add(object, "well", json_object_new_boolean(good));
 }
 
 struct json_object *json_list_new(void)

@@ -9,6 +9,7 @@
 
 #include "client/monitor-client.h"
 #include "client/summary.h"
+#include "shared/checklist.h"
 #include "shared/cleanup.h"
 
 struct json_object;
@@ -33,6 +34,11 @@ struct json_object *json_line(uint16_t port, enum role role, const struct role_f
                               uint64_t now_usec, bool utc);
 
 struct json_object *json_ports(const struct port_list *ports);
+
+/** Findings of a doctor: a sink of checklist_run(), what it fills, and how that ends. */
+struct json_object *json_findings_new(void);
+void json_add_finding(void *object, const char *name, const struct finding *finding);
+void json_finish_findings(struct json_object *object, bool good);
 
 /**
  * Collects the objects of several ports in one: {"ports": […]}. With a @list that is NULL the

@@ -37,6 +37,7 @@ void service_status_clear(struct service_status *status)
     free(status->data_directory);
     free(status->socket_path);
     free(status->time_zone);
+    free(status->ledger_failure);
     *status = (struct service_status){};
 }
 
@@ -255,6 +256,7 @@ int answer_status(sd_bus_message *reply, struct service_status *ret)
         {"DataDirectory", 's', &ret->data_directory},
         {"SocketPath", 's', &ret->socket_path},
         {"TimeZone", 's', &ret->time_zone},
+        {"LedgerFailure", 's', &ret->ledger_failure},
         {"StartTimestamp", 't', &ret->start_usec},
         {"RetentionDays", 'u', &ret->retention_days},
     };

@@ -59,6 +59,21 @@ static int ping(sd_bus *bus, bool may_start, sd_bus_error *error)
     return sd_bus_call(bus, message, 0, error, NULL);
 }
 
+/** Whether the bus starts portmond when it is called, as systemd does when its socket is used. */
+static bool can_be_started(sd_bus *bus)
+{
+    _cleanup_free_ char **names = NULL;
+    bool found = false;
+
+    if (sd_bus_list_names(bus, NULL, &names) < 0)
+        return false;
+    for (char **name = names; *name; name++) {
+        found |= strcmp(*name, MONITOR_BUS_NAME) == 0;
+        free(*name);
+    }
+    return found;
+}
+
 static int open_system(sd_bus **ret, bool may_start, struct reason *reason)
 {
     _cleanup_(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
@@ -70,8 +85,12 @@ static int open_system(sd_bus **ret, bool may_start, struct reason *reason)
         return fail(reason, -ENOTCONN, "there is no system bus");
     r = ping(bus, may_start, &error);
     if (sd_bus_error_has_names(&error, SD_BUS_ERROR_SERVICE_UNKNOWN,
-                               SD_BUS_ERROR_NAME_HAS_NO_OWNER))
+                               SD_BUS_ERROR_NAME_HAS_NO_OWNER)) {
+        /* Then its socket is systemd's, too, and to try it would start it after all. */
+        if (!may_start && can_be_started(bus))
+            return fail(reason, -ESHUTDOWN, "it does not run; start it: systemctl start portmond");
         return fail(reason, -ENOTCONN, "nobody has " MONITOR_BUS_NAME " on the system bus");
+    }
     if (r < 0)
         return fail(reason, r, "%s", error.message);
     *ret = TAKE_PTR(bus);

@@ -111,7 +111,8 @@ struct service_status {
     char *collector;
     char *data_directory;
     char *socket_path;
-    char *time_zone; /* as TZ takes it; "" if it can't be told */
+    char *time_zone;      /* as TZ takes it; "" if it can't be told */
+    char *ledger_failure; /* why nothing can be written at present; "" if it can */
     uint64_t start_usec;
     uint32_t retention_days;
     struct loss losses[N_LOSSES];

@@ -27,6 +27,8 @@ static const struct verb verbs[] = {
          BIT(OPTION_JSON),
      0, 0, verb_watch},
     {"status", "", "Show the state of portmond", BIT(OPTION_JSON), 0, 0, verb_status},
+    {"doctor", "", "Look for what may be wrong, and say what to do", BIT(OPTION_JSON), 0, 0,
+     verb_doctor},
     {"list-ports", "", "List the ports that are watched", BIT(OPTION_JSON), 0, 0, verb_list_ports},
     {"add-port", "PORT [DESCRIPTION]", "Watch a port from now on", 0, 1, 2, verb_add_port},
     {"remove-port", "PORT", "Stop watching a port; its history stays", 0, 1, 1, verb_remove_port},

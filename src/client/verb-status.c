@@ -20,6 +20,8 @@ static void print_status(const struct service_status *status, const struct port_
     printf(" Time zone: %s\n", *status->time_zone ? status->time_zone : "not known by name");
     printf("      Data: %s, 5-minute detail for %" PRIu32 " days\n", status->data_directory,
            status->retention_days);
+    if (*status->ledger_failure)
+        printf("    Ledger: can't be written: %s\n", status->ledger_failure);
     printf("    Socket: %s\n", status->socket_path);
     for (size_t i = 0; i < N_LOSSES; i++)
         if (status->losses[i].count) {

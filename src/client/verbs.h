@@ -85,6 +85,7 @@ int verb_history(struct context *context);
 int verb_connections(struct context *context);
 int verb_watch(struct context *context);
 int verb_status(struct context *context);
+int verb_doctor(struct context *context);
 int verb_list_ports(struct context *context);
 int verb_add_port(struct context *context);
 int verb_remove_port(struct context *context);

@@ -367,6 +367,16 @@ static int get_info(sd_bus *connection, const char *path, const char *interface,
     return sd_bus_message_append(reply, "s", zone);
 }
 
+static int get_ledger_failure(sd_bus *connection, const char *path, const char *interface,
+                              const char *property, sd_bus_message *reply, void *userdata,
+                              sd_bus_error *error)
+{
+    struct monitor *monitor = ((struct bus *) userdata)->monitor;
+
+    return sd_bus_message_append(
+        reply, "s", monitor_ledger_fails(monitor) ? monitor_ledger_message(monitor) : "");
+}
+
 static int get_health(sd_bus *connection, const char *path, const char *interface,
                       const char *property, sd_bus_message *reply, void *userdata,
                       sd_bus_error *error)
@@ -421,6 +431,7 @@ static const sd_bus_vtable monitor_vtable[] = {
     SD_BUS_PROPERTY("SocketPath", "s", get_info, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("TimeZone", "s", get_info, 0, 0),
     SD_BUS_PROPERTY("Collector", "s", get_collector, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("LedgerFailure", "s", get_ledger_failure, 0, 0),
     SD_BUS_PROPERTY("Health", "a{st}", get_health, 0, 0),
     SD_BUS_PROPERTY("Ports", "aq", get_ports, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_SIGNAL_WITH_ARGS("PortAdded", SD_BUS_ARGS("q", port, "o", path), 0),

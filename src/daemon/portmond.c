@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The daemon's command line. */
 #include "daemon/config.h"
+#include "daemon/doctor.h"
 #include "daemon/manager.h"
 #include "shared/bus-names.h"
 #include "shared/log.h"
@@ -28,6 +29,7 @@ struct arguments {
     uint16_t *ports;
     size_t n_ports;
     bool check;
+    bool doctor;
 };
 
 static void print_help(void)
@@ -43,6 +45,7 @@ static void print_help(void)
          "     --socket=PATH         Serve clients here (" DEFAULT_SOCKET_PATH ")\n"
          "     --log-level=LEVEL     debug, info, warn or error (info)\n"
          "     --check               Say whether the configuration is valid, and end\n"
+         "     --doctor              Look at all that portmond depends on, and end\n"
          "  -h --help                Show this help\n"
          "     --version             Show the version\n"
          "\n"
@@ -66,6 +69,7 @@ static int parse_arguments(struct arguments *arguments, int argc, char *argv[], 
         OPTION_SOCKET,
         OPTION_LOG_LEVEL,
         OPTION_CHECK,
+        OPTION_DOCTOR,
         OPTION_VERSION,
     };
     static const struct option options[] = {
@@ -76,6 +80,7 @@ static int parse_arguments(struct arguments *arguments, int argc, char *argv[], 
         {"socket", required_argument, NULL, OPTION_SOCKET},
         {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
         {"check", no_argument, NULL, OPTION_CHECK},
+        {"doctor", no_argument, NULL, OPTION_DOCTOR},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, OPTION_VERSION},
         {},
@@ -120,6 +125,9 @@ static int parse_arguments(struct arguments *arguments, int argc, char *argv[], 
         case OPTION_CHECK:
             arguments->check = true;
             break;
+        case OPTION_DOCTOR:
+            arguments->doctor = true;
+            break;
         case 'h':
             print_help();
             *ret_status = fflush(stdout) == 0 ? STATUS_DONE : STATUS_FAILED;
@@ -136,12 +144,13 @@ static int parse_arguments(struct arguments *arguments, int argc, char *argv[], 
     return *ret_status ? -1 : 0;
 }
 
-/** Says what is wrong with the configuration: to the log, or for --check as compilers do. */
+/** Says what is wrong with the configuration: to the log, or for --check and --doctor as compilers
+ * do. */
 static void report(void *userdata, int level, const char *text)
 {
     const struct arguments *arguments = userdata;
 
-    if (arguments->check)
+    if (arguments->check || arguments->doctor)
         fprintf(stderr, "%s\n", text);
     else
         log_write(level, NULL, "%s", text);
@@ -191,6 +200,22 @@ static int make_config(void *userdata, struct config **ret)
     return 0;
 }
 
+/** Looks at everything, also if the configuration file, which would be @config, is of no use. */
+static int run_doctor(const struct arguments *arguments, struct config *config)
+{
+    _cleanup_(config_freep) struct config *owned = config ?: config_new();
+    const struct doctor_case it = {.config = owned, .config_is_valid = config};
+    bool good;
+
+    if (!owned || (!config && apply_arguments(owned, arguments) < 0)) {
+        log_error("Out of memory");
+        return STATUS_FAILED;
+    }
+    log_set_level(owned->log_level);
+    good = doctor_run(&it);
+    return fflush(stdout) == 0 && !ferror(stdout) && good ? STATUS_DONE : STATUS_FAILED;
+}
+
 int main(int argc, char *argv[])
 {
     _cleanup_free_ uint16_t *ports = calloc((size_t) argc + 1, sizeof(*ports));
@@ -205,6 +230,8 @@ int main(int argc, char *argv[])
     if (parse_arguments(&arguments, argc, argv, &status) < 0)
         return status;
     r = make_config(&arguments, &config);
+    if (arguments.doctor && r != -ENOMEM)
+        return run_doctor(&arguments, config);
     if (r < 0) {
         if (r == -ENOMEM)
             log_error("Out of memory");

@@ -2,8 +2,9 @@
 #ifndef PORTMON_WALL_CLOCK_H
 #define PORTMON_WALL_CLOCK_H
 
+#include "shared/time-util.h"
+
 #include <stdbool.h>
-#include <stdint.h>
 
 /**
  * Notices when somebody sets the wall clock, by the clock that nobody can set, and knows how far it
@@ -18,9 +19,6 @@ struct wall_clock {
 
 /** Less than this is adjustment, as NTP does it all the time. */
 #define CLOCK_STEP_USEC INT64_C(2000000)
-
-/** No traffic was counted before this: a clock that says so is wrong. (The beginning of 2026.) */
-#define CLOCK_FLOOR_USEC (UINT64_C(1767225600) * 1000000)
 
 /** A day after it was set a clock is as it is meant to be. */
 #define CLOCK_SETTLING_USEC (UINT64_C(86400) * 1000000)

@@ -9,6 +9,9 @@
 #define NSEC_PER_USEC UINT64_C(1000)
 #define NSEC_PER_SEC  UINT64_C(1000000000)
 
+/** No traffic was counted before this: a clock that says so is wrong. (The beginning of 2026.) */
+#define CLOCK_FLOOR_USEC (UINT64_C(1767225600) * USEC_PER_SEC)
+
 /** Microseconds on @clock. */
 static inline uint64_t now_usec(clockid_t clock)
 {
