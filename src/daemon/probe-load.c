@@ -310,21 +310,42 @@ static int take_over_all(struct probe *probe, const struct inherited_fd *inherit
     return 1;
 }
 
+/** Whether @name is one that a part of ours is kept under. */
+static bool is_ours(const char *name)
+{
+    char ours[PROBE_NAME_SIZE];
+
+    for (enum probe_fd which = 0; which < _PROBE_FD_MAX; which++) {
+        part_name(which, ours);
+        if (strcmp(name, ours) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A predecessor may have been killed when it had handed over a part of what it had, under the same
+ * names. So that goes first. What comes then is in such an order that whoever finds a part of it,
+ * because we are killed, can tell: the optional program before those that must be there, and the
+ * maps last, since whoever finds them goes on with what they count. */
 int probe_hand_over(const struct probe *probe, const struct probe_keeper *keeper, void *userdata)
 {
     char name[PROBE_NAME_SIZE];
     int r;
 
-    for (enum probe_fd which = 0; which < _PROBE_FD_MAX; which++) {
+    for (size_t i = 0; i < probe->n_stale; i++)
+        if (is_ours(probe->stale[i]))
+            keeper->drop(userdata, probe->stale[i]);
+    for (int which = _PROBE_FD_MAX - 1; which >= 0; which--) {
         if (probe->fds[which] < 0 || probe->adopted[which])
             continue;
-        part_name(which, name);
+        part_name((enum probe_fd) which, name);
         r = keeper->keep(userdata, name, probe->fds[which]);
         if (r < 0)
             return r;
     }
     for (size_t i = 0; i < probe->n_stale; i++)
-        keeper->drop(userdata, probe->stale[i]);
+        if (!is_ours(probe->stale[i]))
+            keeper->drop(userdata, probe->stale[i]);
     return 0;
 }
 
