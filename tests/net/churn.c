@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* Short connections, as many as there can be, with every kind of end. */
+/* Short connections, as many as there can be, with every kind of end; and long ones beside them. */
 #include "traffic.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
 enum ending { CLIENT_CLOSES, SERVER_CLOSES, CLIENT_RESETS, SERVER_RESETS, _ENDING_MAX };
 
-/** What a client asks for: its own octets, the server's, and the end. */
+/** What a client asks for: its own octets, the server's, and another request or the end. */
 struct request {
     uint32_t octets;
     uint32_t answer_octets;
+    uint32_t more;
     uint32_t ending;
 };
 
@@ -25,8 +27,12 @@ struct worker {
     pthread_t thread;
     const struct run *run;
     unsigned seed;
+    bool stays; /* on one connection */
     struct truth truth;
 };
+
+/** The time is up. */
+static atomic_bool ended;
 
 /* ---- servers: they take what comes until the listener is shut down ---- */
 
@@ -34,11 +40,13 @@ static void serve(struct worker *worker, int fd)
 {
     struct request request;
 
-    EXPECT(recv(fd, &request, sizeof(request), MSG_WAITALL) == sizeof(request));
-    receive_plain(fd, request.octets);
-    send_plain(fd, request.answer_octets);
-    worker->truth.rx += sizeof(request) + request.octets;
-    worker->truth.tx += request.answer_octets;
+    do {
+        EXPECT(recv(fd, &request, sizeof(request), MSG_WAITALL) == sizeof(request));
+        receive_plain(fd, request.octets);
+        send_plain(fd, request.answer_octets);
+        worker->truth.rx += sizeof(request) + request.octets;
+        worker->truth.tx += request.answer_octets;
+    } while (request.more);
     worker->truth.connections++;
     switch (request.ending) {
     case SERVER_CLOSES:
@@ -84,20 +92,24 @@ static uint32_t random_octets(struct worker *worker)
 
 static void visit(struct worker *worker)
 {
-    struct request request = {
-        .octets = random_octets(worker),
-        .answer_octets = random_octets(worker),
-        .ending = random_below(worker, _ENDING_MAX),
-    };
     int fd = make_socket(worker->run, CLIENT);
+    struct request request;
     char octet;
 
     MUST(try_connect(worker->run, CLIENT, fd, worker->run->port));
-    EXPECT(send(fd, &request, sizeof(request), 0) == sizeof(request));
-    send_plain(fd, request.octets);
-    receive_plain(fd, request.answer_octets);
-    worker->truth.tx += sizeof(request) + request.octets;
-    worker->truth.rx += request.answer_octets;
+    do {
+        request = (struct request){
+            .octets = random_octets(worker),
+            .answer_octets = random_octets(worker),
+            .more = worker->stays && !ended,
+            .ending = random_below(worker, _ENDING_MAX),
+        };
+        EXPECT(send(fd, &request, sizeof(request), 0) == sizeof(request));
+        send_plain(fd, request.octets);
+        receive_plain(fd, request.answer_octets);
+        worker->truth.tx += sizeof(request) + request.octets;
+        worker->truth.rx += request.answer_octets;
+    } while (request.more);
     worker->truth.connections++;
     switch (request.ending) {
     case SERVER_CLOSES:
@@ -115,27 +127,18 @@ static void visit(struct worker *worker)
     MUST(close(fd));
 }
 
-static time_t now_sec(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec;
-}
-
 static void *client_main(void *userdata)
 {
     struct worker *worker = userdata;
-    time_t end = now_sec() + worker->run->seconds;
 
-    while (now_sec() < end)
+    while (!ended)
         visit(worker);
     return NULL;
 }
 
 /* ---- all of them ---- */
 
-static struct worker *start(const struct run *run, void *(*main)(void *) )
+static struct worker *start(const struct run *run, void *(*main)(void *), unsigned n_staying)
 {
     struct worker *workers = calloc(run->threads, sizeof(*workers));
 
@@ -143,6 +146,7 @@ static struct worker *start(const struct run *run, void *(*main)(void *) )
     for (unsigned i = 0; i < run->threads; i++) {
         workers[i].run = run;
         workers[i].seed = i + 1;
+        workers[i].stays = i < n_staying;
         EXPECT((errno = pthread_create(&workers[i].thread, NULL, main, &workers[i])) == 0);
     }
     return workers;
@@ -159,21 +163,41 @@ static void join(struct run *run, struct worker *workers, enum end end)
     free(workers);
 }
 
+static void wait_some_seconds(const struct run *run)
+{
+    nanosleep(&(struct timespec){.tv_sec = run->seconds}, NULL);
+}
+
 /** One server for each client, so that nobody waits for a turn. */
-static void churn(struct run *run)
+static void play(struct run *run, unsigned n_staying, void (*wait)(const struct run *run))
 {
     struct worker *servers, *clients;
 
     start_listening(run);
-    servers = start(run, server_main);
-    clients = start(run, client_main);
+    servers = start(run, server_main, 0);
+    clients = start(run, client_main, n_staying);
+    wait(run);
+    ended = true;
     join(run, clients, CLIENT);
     MUST(shutdown(run->listener, SHUT_RD));
     join(run, servers, SERVER);
 }
 
+static void churn(struct run *run)
+{
+    play(run, 0, wait_some_seconds);
+}
+
+/** Half of the connections stay. */
+static void steady(struct run *run)
+{
+    play(run, run->threads / 2, stage_flowing);
+}
+
 static const struct traffic_case cases[] = {
     {"churn", "short connections with every kind of end", churn, NULL, REPEATED},
+    {"steady", "connections that stay and others that come and go, until it is told to end", steady,
+     NULL, REPEATED},
 };
 
 const struct case_table churn_cases = {cases, ELEMENTSOF(cases)};

@@ -136,6 +136,9 @@ void nap(void);
 void stage_add(struct run *run);
 void stage_remove(struct run *run);
 
+/** The same while traffic flows, in other threads: the line on standard input ends it. */
+void stage_flowing(const struct run *run);
+
 /* ---- place.c: sockets and where they are ---- */
 
 /** Enters an end's network namespace with this thread; leave_namespace() brings it back. */
