@@ -231,6 +231,16 @@ static int call_failed(struct reason *reason, int r, const sd_bus_error *error, 
     return fail_errno(reason, r, "Cannot %s", tried);
 }
 
+/**
+ * Takes what portmond sends unasked off the queue. Over its socket that is every signal;
+ * sd_bus_call() puts them by, and who stays connected for long would keep them all.
+ */
+static void drop_signals(sd_bus *bus)
+{
+    while (sd_bus_process(bus, NULL) > 0)
+        ;
+}
+
 /** Calls a method of portmond's object. @ret_reply may be NULL. */
 static int call_interface(struct monitor_client *client, struct reason *reason, const char *tried,
                           const char *interface, const char *member, sd_bus_message **ret_reply,
@@ -240,6 +250,7 @@ static int call_interface(struct monitor_client *client, struct reason *reason, 
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
     int r;
 
+    drop_signals(client->bus);
     r = sd_bus_message_new_method_call(client->bus, &message, client->destination, MONITOR_PATH,
                                        interface, member);
     if (r >= 0) {
