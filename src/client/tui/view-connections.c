@@ -38,16 +38,15 @@ static const struct list_column columns[N_CONNECTION_COLUMNS] = {
     [COLUMN_PROCESS] = {"PROCESS", ALIGN_LEFT, 8, 24, 6},
 };
 
-/* For an address and a port: "[fe80::…]:65535". IPv4 takes up to 21. */
-#define IPV6_WIDTH 47
-
 #define TEXT_SIZE 80
 
-static void endpoint(char text[static TEXT_SIZE], const char *address, uint16_t port)
+/** "192.0.2.1:80" or "[2001:db8::1]:80"; returns its length. */
+static int endpoint(char text[static TEXT_SIZE], const char *address, uint16_t port)
 {
     bool brackets = strchr(address, ':');
 
-    snprintf(text, TEXT_SIZE, "%s%s%s:%u", brackets ? "[" : "", address, brackets ? "]" : "", port);
+    return snprintf(text, TEXT_SIZE, "%s%s%s:%u", brackets ? "[" : "", address, brackets ? "]" : "",
+                    port);
 }
 
 static enum style write_cell(const struct model *model, const struct connection *c,
@@ -112,6 +111,26 @@ static void draw_cell(const struct region *region, const struct placement *place
         region_fit(region, row, at, width, style, text);
 }
 
+/** Addresses get the room they need; half of one tells nothing, so figures give way to it. */
+static void fit_addresses(const struct connection_list *list, int width,
+                          struct list_column fitted[static N_CONNECTION_COLUMNS])
+{
+    struct list_column *remote = &fitted[COLUMN_REMOTE], *local = &fitted[COLUMN_LOCAL];
+    int most = width / 2 > remote->max ? width / 2 : remote->max, needed;
+    char text[TEXT_SIZE];
+
+    for (size_t i = 0; i < list->n; i++) {
+        const struct connection *c = &list->connections[i];
+
+        needed = endpoint(text, c->local_address, c->local_port);
+        local->max = needed > local->max ? needed : local->max;
+        needed = endpoint(text, c->remote_address, c->remote_port);
+        remote->max = needed > remote->max ? needed : remote->max;
+        needed = needed < most ? needed : most;
+        remote->min = needed > remote->min ? needed : remote->min;
+    }
+}
+
 static void draw_list(const struct model *model, const struct region *region, size_t rows)
 {
     const struct connection_list *list = &model->connections;
@@ -120,9 +139,7 @@ static void draw_list(const struct model *model, const struct region *region, si
     char text[TEXT_SIZE];
 
     memcpy(fitted, columns, sizeof(columns));
-    for (size_t i = 0; i < list->n; i++)
-        if (strchr(list->connections[i].remote_address, ':'))
-            fitted[COLUMN_REMOTE].max = fitted[COLUMN_LOCAL].max = IPV6_WIDTH;
+    fit_addresses(list, region->columns - 1, fitted);
     columns_place(fitted, N_CONNECTION_COLUMNS, region->columns - 1, &placement);
     for (int i = 0; i < N_CONNECTION_COLUMNS; i++)
         draw_cell(region, &placement, i, 1, STYLE_HEADING, columns[i].title);

@@ -90,9 +90,16 @@ static void put_percentile(struct page *page)
     put_row(page, "95th", percentile->rx_rate, percentile->tx_rate, format_rate);
 }
 
-/* ---- gaps ---- */
+static void put_opened(struct page *page)
+{
+    uint64_t n = page->model->summary.total.connections;
 
-#define MAX_GAP_ROWS 3
+    region_put(page->region, page->row, 1, STYLE_DIM, "opened");
+    region_printf(page->region, page->row++, FIGURES_AT, n ? STYLE_NORMAL : STYLE_DIM,
+                  "%" PRIu64 " connection%s", n, n == 1 ? "" : "s");
+}
+
+/* ---- gaps ---- */
 
 /** "11-23 17:08:05" */
 static const char *short_time(char buffer[static FORMAT_SIZE], uint64_t usec, const char *format)
@@ -105,18 +112,18 @@ static const char *short_time(char buffer[static FORMAT_SIZE], uint64_t usec, co
     return buffer;
 }
 
-static void put_gaps(struct page *page)
+/** The last row: it takes all the room that is left. */
+static void put_gaps(const struct page *page)
 {
     const struct gap_list *gaps = &page->model->summary.gaps;
     const struct gap *last = gaps->n ? &gaps->gaps[gaps->n - 1] : NULL;
     const struct region *region = page->region;
     char from[FORMAT_SIZE], until[FORMAT_SIZE], text[4 * FORMAT_SIZE];
     bool one_day;
-    int rows;
 
     region_put(region, page->row, 1, STYLE_DIM, "gaps");
     if (!last) {
-        region_put(region, page->row++, FIGURES_AT, STYLE_DIM, "none");
+        region_put(region, page->row, FIGURES_AT, STYLE_DIM, "none");
         return;
     }
     one_day = date_compare(date_of(last->from_usec), date_of(last->until_usec)) == 0;
@@ -124,9 +131,8 @@ static void put_gaps(struct page *page)
              short_time(from, last->from_usec, "%m-%d %T"),
              short_time(until, last->until_usec, one_day ? "%T" : "%m-%d %T"),
              gap_reason_explain(last->reason));
-    rows = region->rows - page->row;
-    page->row += region_wrap(region, page->row, FIGURES_AT, region->columns - FIGURES_AT - 1,
-                             rows < MAX_GAP_ROWS ? rows : MAX_GAP_ROWS, STYLE_WARNING, text);
+    region_wrap(region, page->row, FIGURES_AT, region->columns - FIGURES_AT - 1,
+                region->rows - page->row, STYLE_WARNING, text);
 }
 
 /* ---- the range ---- */
@@ -204,13 +210,10 @@ static void draw(const struct model *model, const struct region *region)
         put_amounts(&page, "estimate", summary->estimated_rx, summary->estimated_tx);
     put_row(&page, "peak", total->peak_rx_rate, total->peak_tx_rate, format_rate);
     put_percentile(&page);
-    put_gaps(&page);
     snprintf(text, sizeof(text), "%zu", summary->percentile.n_intervals);
     put_third(&page, STYLE_DIM, "95th of", text);
-    snprintf(text, sizeof(text), "%" PRIu64 " connection%s", total->connections,
-             total->connections == 1 ? "" : "s");
-    region_put(region, page.row, 1, STYLE_DIM, "opened");
-    region_put(region, page.row, FIGURES_AT, STYLE_NORMAL, text);
+    put_opened(&page);
+    put_gaps(&page);
 }
 
 const struct view view_summary = {.draw = draw};
