@@ -5,6 +5,7 @@ One looks at the screen as a user does, and waits until it shows what it should;
 how long that takes.
 """
 
+import contextlib
 import itertools
 import os
 import pathlib
@@ -18,15 +19,27 @@ import threading
 import unicodedata
 
 from harness import (PORTMON, PATIENCE_SEC, Failure, equal, eventually, move, need_root_and_bpf,
-                     sh, skip, true)
+                     sh, skip, test, true)
 
 _numbers = itertools.count(1)
+_ports = itertools.count(19420)
 
 
 def need_tmux():
     need_root_and_bpf()
     if not shutil.which("tmux"):
         skip("needs tmux")
+    os.environ["TZ"] = "UTC"  # of portmond too: its days are those that are shown
+
+
+def slow_test(function):
+    """A test that mostly waits: neighbours run together, so each takes ports of its own."""
+    return test(function, together=True)
+
+
+def own_port():
+    """A port that no other test uses."""
+    return next(_ports)
 
 
 def columns_of(text):
@@ -119,6 +132,20 @@ class Terminal:
     def keys(self, *keys):
         self.tmux("send-keys", "--", *keys)
 
+    @contextlib.contextmanager
+    def fast_keys(self):
+        """A function that presses keys, with a tmux that stays instead of one for each of them."""
+        client = subprocess.Popen(["tmux", "-L", self.name, "-C", "attach", "-f", "ignore-size,no-output"],
+                                  stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+
+        def press(*keys):
+            print("send-keys --", *keys, file=client.stdin, flush=True)
+        try:
+            yield press
+        finally:
+            client.stdin.close()
+            client.wait(PATIENCE_SEC)
+
     def type(self, text):
         self.tmux("send-keys", "-l", "--", text)
 
@@ -176,6 +203,17 @@ class Dashboard(Terminal):
 
     def selects(self, port):
         self.wait(lambda: self.selected() == port, f"port {port} is selected")
+
+    def summary(self):
+        """What stands at the left of the days, as one line: the places of words are of no account."""
+        lines = self.lines()
+        first = next((i for i, line in enumerate(lines) if "RECEIVED" in line and "TOTAL" in line), len(lines))
+        last = next((i for i, line in enumerate(lines[first:], first) if line.startswith("──")), len(lines))
+        return " ".join(word for line in lines[first:last] for word in line[:50].split())
+
+    def finds_portmond(self):
+        """Waits until the header does not say that portmond is lost."""
+        self.wait(lambda: " lost " not in self.lines()[0], "portmond is found again")
 
     def listed(self):
         """The numbers of the ports in the list, from top to bottom."""
