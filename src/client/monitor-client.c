@@ -88,7 +88,9 @@ static int open_system(sd_bus **ret, bool may_start, struct reason *reason)
                                SD_BUS_ERROR_NAME_HAS_NO_OWNER)) {
         /* Then its socket is systemd's, too, and to try it would start it after all. */
         if (!may_start && can_be_started(bus))
-            return fail(reason, -ESHUTDOWN, "it does not run; start it: systemctl start portmond");
+            return fail(reason, -ESHUTDOWN,
+                        "nobody has " MONITOR_BUS_NAME
+                        " on the system bus; start it: systemctl start portmond");
         return fail(reason, -ENOTCONN, "nobody has " MONITOR_BUS_NAME " on the system bus");
     }
     if (r < 0)

@@ -79,6 +79,8 @@ static int on_reconnect(sd_event_source *source, uint64_t usec, void *userdata)
 
 static int schedule_reconnect(struct bus *bus)
 {
+    if (bus->reconnect)
+        return 0;
     return sd_event_add_time_relative(bus->event, &bus->reconnect, CLOCK_MONOTONIC,
                                       RECONNECT_INTERVAL_USEC, 0, on_reconnect, bus);
 }
@@ -112,10 +114,14 @@ int bus_serve_system(struct bus *bus, struct reason *reason)
     if (r == -EEXIST)
         return fail(reason, r,
                     "Another portmond has the name " MONITOR_BUS_NAME " on the system bus");
-    if (r < 0)
+    if (r < 0) {
+        /* When it is being installed, the bus may read the policy a moment later. */
+        if (r == -EACCES)
+            schedule_reconnect(bus);
         return fail_errno(reason, r,
                           "The system bus does not let us have the name " MONITOR_BUS_NAME
                           " (is portmon's bus policy installed?)");
+    }
     bus->system = TAKE_PTR(connection);
     return 0;
 }

@@ -60,7 +60,7 @@ static void on_alarm(int number)
         {(void *) what, strlen(what)},
     };
 
-    writev(STDERR_FILENO, message, ELEMENTSOF(message));
+    (void) !writev(STDERR_FILENO, message, ELEMENTSOF(message));
     _exit(STATUS_FAILED);
 }
 
