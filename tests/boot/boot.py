@@ -1,19 +1,20 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Installs portmon into a container with the real systemd, D-Bus and polkit, boots it, and runs tests.
+"""Boots containers with the real systemd, D-Bus and polkit, with portmon installed, and runs tests in them.
 
-usage: boot.py FILE…
+usage: boot.py FILE… [--bare FILE…]
 
-Each file runs in a boot of its own, one after the other on the same disk, which is thrown away at
-the end. What they report comes out as one report in TAP, and with a failure the journal of its boot.
+Each file runs in a boot of its own, on a disk of its own. Those after --bare share one, boot after
+boot, on which portmon is not installed: there are the source and the build that would install it.
+What all of them report comes out as one report in TAP, and with a failure the journal of its boot.
 
 The root of the container is made by make-root, once, and only read. All else is in a mount namespace,
 a process namespace and a cgroup of our own: several builds can be tested at the same time, and
 however we end, nothing stays mounted or running.
 """
 
+import argparse
 import contextlib
-import json
 import os
 import pathlib
 import re
@@ -24,8 +25,12 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
+TOP = HERE.parents[1]
 sys.path.insert(0, str(HERE.parent / "lib"))
-from harness import BUILD, PATIENCE_SEC, eventually, need_root_and_bpf, sh, skip  # noqa: E402
+import harness  # noqa: E402
+from harness import PATIENCE_SEC, eventually, need_root_and_bpf, sh, skip  # noqa: E402
+
+BUILD = harness.BUILD.resolve()
 
 # A boot takes a second, the longest file ten.
 TIMEOUT_SEC = 4 * PATIENCE_SEC
@@ -33,7 +38,6 @@ TIMEOUT_SEC = 4 * PATIENCE_SEC
 # Where things are in the container.
 SUITE = "suite"
 REPORT = f"{SUITE}/report"
-INSTALLED = f"{SUITE}/installed"
 
 UNIT = """
 [Unit]
@@ -42,9 +46,9 @@ After=multi-user.target
 [Service]
 Type=oneshot
 TimeoutStartSec=infinity
-Environment=PYTHONUNBUFFERED=1 PORTMON_PATIENCE={patience}
+Environment=PYTHONUNBUFFERED=1 PORTMON_PATIENCE={patience} PORTMON_TOP={top} PORTMON_BUILD={build}
 # What `meson install` runs where it installs into the running system.
-ExecStartPre=/suite/after-install
+ExecStartPre=sh -c 'if [ -x /suite/after-install ]; then exec /suite/after-install; fi'
 ExecStartPre=systemd-sysusers /suite/tests/boot/users.conf
 ExecStart=/usr/bin/python3 /suite/tests/boot/{file}
 StandardOutput=append:/{report}
@@ -78,23 +82,26 @@ def make_root():
 
 
 @contextlib.contextmanager
-def mounted(path, kind, source, *options):
-    path.mkdir()
-    sh("mount", "-t", kind, source, path, *options)
+def mounted(path, source, *options):
+    path.mkdir(parents=True, exist_ok=True)
+    sh("mount", *options, source, path)
     try:
         yield path
     finally:
         sh("umount", "--lazy", path)
-        path.rmdir()
 
 
-@contextlib.contextmanager
-def disk(memory, lower):
-    """The container's disk: the root, and in memory what is written to it."""
-    upper, work, root = memory / "upper", memory / "work", memory.parent / "root"
-    upper.mkdir(), work.mkdir()
-    with mounted(root, "overlay", "overlay", "-o", f"lowerdir={lower},upperdir={upper},workdir={work}"):
-        yield root
+class Layer:
+    """What is written over other directories, which are only read; it is kept in memory."""
+
+    def __init__(self, memory, name, *below):
+        self.upper, self.work, self.root = (memory / f"{name}-{part}" for part in ("upper", "work", "root"))
+        self.upper.mkdir(), self.work.mkdir()
+        self.lower = ":".join(map(str, below))
+
+    def mounted(self, path=None):
+        options = f"lowerdir={self.lower},upperdir={self.upper},workdir={self.work}"
+        return mounted(path or self.root, "overlay", "-t", "overlay", "-o", options)
 
 
 @contextlib.contextmanager
@@ -111,15 +118,17 @@ def own_cgroup(unified):
             os.rmdir(path)
 
 
-def install(root):
-    sh("meson", "install", "-C", BUILD, "--no-rebuild", "--destdir", root)
+def furnish(root):
+    """What all containers have."""
     (root / SUITE).mkdir()
-    installed = json.loads((BUILD / "meson-info" / "intro-installed.json").read_text())
-    (root / INSTALLED).write_text("\n".join(installed.values()))
     shutil.copytree(HERE.parent, root / SUITE / "tests", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(HERE.parents[1] / "units" / "after-install", root / SUITE)
     for program in "portmond", "portmon":
         copy_libraries(BUILD / "src" / program, root)
+
+
+def install(root):
+    sh("meson", "install", "-C", BUILD, "--no-rebuild", "--destdir", root)
+    shutil.copy(TOP / "units" / "after-install", root / SUITE)
 
 
 def copy_libraries(program, root):
@@ -135,7 +144,8 @@ def copy_libraries(program, root):
 def boot(root, file, console, cgroup):
     """Boots, waits for the end, and returns whether it came in time."""
     unit = "etc/systemd/system/suite.service"
-    write(root / unit, UNIT.format(file=file, report=REPORT, patience=os.environ.get("PORTMON_PATIENCE", "1")))
+    write(root / unit, UNIT.format(file=file, report=REPORT, patience=os.environ.get("PORTMON_PATIENCE", "1"),
+                                   top=TOP, build=BUILD))
     wanted = root / "etc/systemd/system/multi-user.target.wants/suite.service"
     wanted.parent.mkdir(exist_ok=True)
     wanted.unlink(missing_ok=True)
@@ -203,37 +213,68 @@ def print_journal(root, console):
 # ---- beginning and end ----
 
 
-def run_files(files, root, cgroup, console):
-    report = Report()
+def run_file(file, root, cgroup, console, report):
+    with open(console, "wb") as output:
+        ended = boot(root, file, output, cgroup)
+    text = (root / REPORT).read_text(errors="replace") if (root / REPORT).exists() else ""
+    if not ended:
+        print(f"# {file} did not end within {TIMEOUT_SEC} seconds")
+    if not report.relay(file, text) or not ended:
+        print_journal(root, console)
+
+
+def run_files(files, bare_files, lower, memory, cgroup):
+    report, console = Report(), memory / "console"
+    furnished = Layer(memory, "furnished", lower)
+    with furnished.mounted() as root:
+        furnish(root)
+    installed = Layer(memory, "installed", furnished.upper, lower)
+    with installed.mounted() as root:
+        install(root)
     for file in files:
-        with open(console, "wb") as output:
-            ended = boot(root, file, output, cgroup)
-        text = (root / REPORT).read_text(errors="replace") if (root / REPORT).exists() else ""
-        if not ended:
-            print(f"# {file} did not end within {TIMEOUT_SEC} seconds")
-        if not report.relay(file, text) or not ended:
-            print_journal(root, console)
-            break
+        with Layer(memory, file, installed.upper, furnished.upper, lower).mounted() as root:
+            run_file(file, root, cgroup, console, report)
+    with Layer(memory, "bare", furnished.upper, lower).mounted() as root, contextlib.ExitStack() as stack:
+        for path in sources():
+            stack.enter_context(mounted(root / str(path).lstrip("/"), path, "--bind"))
+        for file in bare_files:
+            run_file(file, root, cgroup, console, report)
     print(f"1..{report.points}")
     return 1 if report.failed else 0
 
 
-def main(files):
+def sources():
+    """The directories of the source and, if it is not in there, of the build."""
+    return [TOP] if TOP in BUILD.parents else [TOP, BUILD]
+
+
+def main(files, bare_files):
     # Meson ends what takes too long by this; as an exception it unwinds the stack.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     lower = make_root()
-    with tempfile.TemporaryDirectory(prefix="portmon-boot-") as directory:
+    with tempfile.TemporaryDirectory(prefix="portmon-boot-") as directory, contextlib.ExitStack() as stack:
         here = pathlib.Path(directory)
-        with mounted(here / "memory", "tmpfs", "tmpfs") as memory, disk(memory, lower) as root, \
-                mounted(here / "cgroup", "cgroup2", "cgroup2") as unified, own_cgroup(unified) as cgroup:
-            install(root)
-            return run_files(files, root, cgroup, memory / "console")
+        memory = stack.enter_context(mounted(here / "memory", "tmpfs", "-t", "tmpfs"))
+        unified = stack.enter_context(mounted(here / "cgroup", "cgroup2", "-t", "cgroup2"))
+        cgroup = stack.enter_context(own_cgroup(unified))
+        # Installing leaves a log of what to uninstall: not in the real build.
+        for number, path in enumerate(sources()):
+            stack.enter_context(Layer(memory, f"source-{number}", path).mounted(path))
+        return run_files(files, bare_files, lower, memory, cgroup)
 
 
-if sys.argv[1] == "--inside":
-    sys.exit(main(sys.argv[2:]))
+def arguments():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("files", nargs="*")
+    parser.add_argument("--bare", nargs="+", default=[])
+    return parser.parse_args()
+
+
+if arguments().inside:
+    sys.exit(main(arguments().files, arguments().bare))
 need_root_and_bpf()
 if not shutil.which("systemd-nspawn"):
     skip("systemd-nspawn is not installed")
-os.execvp("unshare", ["unshare", "--mount", "--propagation=private", sys.executable, __file__, "--inside",
-                      *sys.argv[1:]])
+os.execvp("unshare", ["unshare", "--mount", "--propagation=private", sys.executable, __file__, *sys.argv[1:],
+                      "--inside"])

@@ -12,10 +12,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 
-sys.path[:0] = [str(pathlib.Path(__file__).parents[1] / name) for name in ("lib", "bus")]
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
 from harness import *  # noqa: E402,F403
 from wire import *  # noqa: E402,F403
 

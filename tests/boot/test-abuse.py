@@ -102,7 +102,8 @@ def watch_many(*ports):
 def large_answers_without_reading():
     """A peer asks for megabytes again and again and never reads them"""
     watch_many(*MANY)
-    send_until_cut_off(connection_of("ordinary", "socket"), marshal(1, "GetManagedObjects", interface=interface.MANAGER))
+    call = marshal(1, "GetManagedObjects", interface=interface.MANAGER)
+    send_until_cut_off(connection_of("ordinary", "socket"), call)
     watch_many()
 
 

@@ -15,6 +15,7 @@ WATCHED, DOOMED, FREE = 19521, 19522, 19523
 GROWTH_KIB = 256
 
 sh("cp", RULE, "/etc/polkit-1/rules.d/")
+sh("usermod", "--append", "--groups", "portmon", "member")
 sh("chpasswd", input="root:right\n")
 # Without the seconds it takes to be told that a password is wrong.
 sh("sed", "-i", "s/pam_unix.so/& nodelay/", "/etc/pam.d/common-auth")
@@ -193,6 +194,23 @@ def polkit_dies():
             raise Failure("the call did not fail")
     eventually(lambda: is_active(POLKIT) == "failed", "systemd knows")
     equal(ports(), BEFORE, "the ports")
+
+
+@test
+def bus_restarts():
+    """If the bus is restarted while polkit is asked, the question is dropped, and the next caller's is asked"""
+    def call():
+        with bus() as connection:
+            return outcome(connection, "AddPort", "qs", FREE, "")
+
+    reset()
+    with same_process():
+        with connection_of("ordinary", "bus") as caller, stopped_polkit():
+            caller.send("AddPort", "qs", FREE, "")
+            caller.call("ListPorts")
+            systemctl("restart", "dbus.service")
+        equal(ports(), BEFORE, "the ports")
+        equal(as_user("member", call), ALLOWED, "what comes of the next call")
 
 
 # ---- callers who leave ----
