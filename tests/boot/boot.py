@@ -29,6 +29,7 @@ TOP = HERE.parents[1]
 sys.path.insert(0, str(HERE.parent / "lib"))
 import harness  # noqa: E402
 from harness import PATIENCE_SEC, eventually, need_root_and_bpf, sh, skip  # noqa: E402
+from report import Report  # noqa: E402
 
 BUILD = harness.BUILD.resolve()
 
@@ -168,36 +169,6 @@ def boot(root, file, console, cgroup):
 
 
 # ---- what it reports ----
-
-
-class Report:
-    """One report in TAP out of those of several files."""
-
-    POINT = re.compile(r"(not ok|ok) \d+ - (.*)")
-
-    def __init__(self):
-        self.points = 0
-        self.failed = 0
-
-    def point(self, result, title):
-        self.points += 1
-        self.failed += result != "ok"
-        print(f"{result} {self.points} - {title}")
-
-    def relay(self, file, text):
-        """Passes on what a file reported; returns whether all is well."""
-        planned, points, failed = 0, self.points, self.failed
-        for line in text.splitlines():
-            point = self.POINT.fullmatch(line)
-            if point:
-                self.point(*point.groups())
-            elif line.startswith("1.."):
-                planned = int(line[3:].split()[0])
-            else:
-                print(line if line.startswith("#") else f"# {line}")
-        if not planned or self.points - points != planned:
-            self.point("not ok", f"{file} runs to its end")
-        return self.failed == failed
 
 
 def print_journal(root, console):

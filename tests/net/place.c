@@ -182,7 +182,8 @@ void connect_client(struct run *run)
 {
     int fd = make_socket(run, CLIENT);
 
-    set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    if (run->protocol != IPPROTO_MPTCP) /* which lacks it before Linux 6.3 */
+        set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
     bind_to(run, fd, CLIENT, 0);
     MUST(try_connect(run, CLIENT, fd, run->port));
     established(run, CLIENT, fd);

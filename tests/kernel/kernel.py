@@ -1,0 +1,173 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Boots other kernels in QEMU and runs there, with what was built here, the tests of exactness.
+
+The programs are built once and load on each kernel. A machine's disk is an initramfs with the Python,
+the tools and the libraries of this machine. Its processor is emulated, which works anywhere and takes
+its time. So not all is run always; environment variables say what is:
+
+PORTMON_KERNELS       "5.10 7", or "all"
+PORTMON_KERNEL_TESTS  "all" for every test of the files below
+"""
+
+import itertools
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "lib"))
+from harness import BUILD, PATIENCE_SEC, sh, skip  # noqa: E402
+from report import Report  # noqa: E402
+
+# Series, as get-kernel knows them, and the processor. QEMU 7.2 fails at an instruction that 6.12 uses
+# if it is there, and 7.3 needs it.
+KERNELS = {"5.10": "max", "6.1": "max", "6.12": "max,cx16=off", "7": "max"}
+DEFAULT = "6.1 7"
+
+# Files, and parts of the names of the tests that are run.
+RUNS = [
+    ["test-exactness.py", "at home v4:", "between v6:", "All figures still", "No port", "admits"],
+    ["test-open-before.py", "between v4:", "All figures still", "No port", "admits"],
+    ["test-segments.py"],
+]
+
+PATIENCE = 8  # how much longer things may take than on a processor of silicon
+TIMEOUT_SEC = 60 * PATIENCE_SEC
+
+PROGRAMS = ["ip", "modprobe", "mount", "nft", "python3", "tc"]
+# Of Python's library, what is large and not used.
+USELESS = shutil.ignore_patterns("test", "idlelib", "lib2to3", "ensurepip", "config-*", "pydoc_data",
+                                 "*-packages", "*.a")
+
+
+# ---- the disk ----
+
+
+def copy(path, root):
+    inside = root / str(path).lstrip("/")
+    if not inside.exists():
+        inside.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, inside)
+
+
+def copy_libraries(program, root):
+    """Copies the libraries of a program, or of a library."""
+    done = subprocess.run(["ldd", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    for path in re.findall(r"(/\S+) \(0x", done.stdout):
+        copy(path, root)
+
+
+def make_disk(root):
+    """What is the same for all kernels."""
+    for name in "bin", "sbin", "lib", "lib64":
+        (root / "usr" / name).mkdir(parents=True, exist_ok=True)
+        (root / name).symlink_to(f"usr/{name}")
+    for name in PROGRAMS:
+        path = shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin")
+        if not path:
+            skip(f"{name} is not installed")
+        copy(path, root)
+        copy_libraries(path, root)
+    library = pathlib.Path(sysconfig.get_path("stdlib"))
+    shutil.copytree(library, root / str(library).lstrip("/"), ignore=USELESS)
+    for path in library.glob("lib-dynload/*.so"):
+        copy_libraries(path, root)
+
+    suite = root / "suite"
+    shutil.copytree(HERE.parent, suite / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in "src/portmond", "src/portmon", "tests/net/traffic":
+        target = suite / "build" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(BUILD / name, target)
+        copy_libraries(BUILD / name, root)
+    (root / "init").symlink_to("suite/tests/kernel/guest.py")
+    everything = os.environ.get("PORTMON_KERNEL_TESTS") == "all"
+    (root / "orders").write_text(json.dumps({
+        "runs": [[f"/suite/tests/net/{file}", *([] if everything else names)] for file, *names in RUNS],
+        "environment": {"PORTMON_BUILD": "/suite/build", "PORTMON_PATIENCE": str(PATIENCE),
+                        "PYTHONUNBUFFERED": "1"},
+    }))
+
+
+def pack(directory, archive):
+    """Appends a directory to an initramfs."""
+    names = sh("find", ".", cwd=directory)
+    with open(archive, "ab") as output:
+        subprocess.run(["cpio", "--quiet", "-o", "-H", "newc"], cwd=directory, input=names.encode(),
+                       stdout=output, check=True)
+
+
+# ---- the machine ----
+
+
+def boot(kernel, processor, disk, console, report):
+    """Runs a kernel to its end; returns whether it came in time."""
+    command = [
+        "setpriv", "--pdeathsig=KILL", "qemu-system-x86_64", "-accel", "tcg,thread=multi",
+        "-cpu", processor, "-smp", "2", "-m", "2G", "-display", "none", "-nic", "none", "-no-reboot",
+        "-kernel", kernel / "vmlinuz", "-initrd", disk,
+        "-append", "console=ttyS0 panic=-1 quiet",
+        "-serial", f"file:{console}", "-serial", f"file:{report}",
+    ]
+    try:
+        return subprocess.run(command, stdin=subprocess.DEVNULL, timeout=TIMEOUT_SEC).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def get_kernel(series):
+    done = subprocess.run([HERE / "get-kernel", series], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        skip(f"no kernel {series}: " + " / ".join(done.stderr.splitlines()[-2:]))
+    return pathlib.Path(done.stdout.strip())
+
+
+def relay(report, series, text):
+    """Passes on what the files reported that ran on a kernel; returns whether all is well."""
+    texts = re.split(r"^exit \d+$", text, flags=re.MULTILINE)
+    return all([report.relay(f"Linux {series}: {file}", text.strip(), f"Linux {series}: ")
+                for (file, *_), text in itertools.zip_longest(RUNS, texts[:len(RUNS)], fillvalue="")])
+
+
+def run(report, series, kernel, root, here):
+    disk, console, output = (here / f"{series}.{name}" for name in ("disk", "console", "report"))
+    pack(root, disk)
+    pack(kernel, disk)
+    started = time.monotonic()
+    ended = boot(kernel, KERNELS[series], disk, console, output)
+    print(f"# Linux {series} ran for {time.monotonic() - started:.0f} seconds")
+    if not ended:
+        print(f"# and did not end within {TIMEOUT_SEC} seconds")
+    if not relay(report, series, output.read_text(errors="replace") if output.exists() else ""):
+        for line in console.read_text(errors="replace").splitlines():
+            print(f"# {line}")
+    disk.unlink()
+
+
+def main(wanted):
+    # Meson ends what takes too long by this; as an exception it unwinds the stack.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
+    if not shutil.which("qemu-system-x86_64"):
+        skip("QEMU is not installed")
+    kernels = {series: get_kernel(series) for series in wanted}
+    report = Report()
+    with tempfile.TemporaryDirectory(prefix="portmon-kernel-") as directory:
+        here = pathlib.Path(directory)
+        make_disk(here / "root")
+        for series, kernel in kernels.items():
+            run(report, series, kernel, here / "root", here)
+    print(f"1..{report.points}")
+    return 1 if report.failed else 0
+
+
+wanted = os.environ.get("PORTMON_KERNELS", DEFAULT)
+sys.exit(main(list(KERNELS) if wanted == "all" else wanted.split()))
