@@ -15,7 +15,7 @@ import sqlite3
 import sys
 import time
 
-sys.path[:0] = [str(pathlib.Path(__file__).parents[1] / part) for part in ("lib", "net", "bus")]
+sys.path[:0] = [str(pathlib.Path(__file__).parents[1] / part) for part in ("lib", "net")]
 from service import *
 from traffic import *
 from wire import Connection
