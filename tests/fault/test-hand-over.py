@@ -5,7 +5,6 @@
 import pathlib
 import signal
 import sys
-import threading
 
 sys.path[:0] = [str(pathlib.Path(__file__).parents[1] / part) for part in ("lib", "net")]
 from service import *
@@ -13,18 +12,6 @@ from service import *
 need_root_and_bpf()
 
 PORT = 19961
-
-
-def kill_when_kept(service, number):
-    """Starts the daemon and kills it when so many more descriptors were kept; says if it came to that."""
-    came = threading.Semaphore(0)
-    service.on_kept = came.release
-    service.start(wait=False)
-    for _ in range(number):
-        if not came.acquire(timeout=PATIENCE_SEC):
-            raise Failure("a descriptor never came")
-    service.stop(signal.SIGKILL)
-    service.on_kept = lambda: None
 
 
 def kept(service):
@@ -40,7 +27,7 @@ def killed_while_it_hands_over():
             before = service.settled(PORT)["rx_bytes"]
             service.stop(signal.SIGKILL)
             service.forget()
-            kill_when_kept(service, number)
+            true(service.kill_when_kept(number), f"{number} descriptors came")
             service.start()
             equal(kept(service), whole, f"what is kept after {number} had been")
             transfer(PORT)

@@ -23,6 +23,7 @@ from wire import Connection
 need_root_and_bpf()
 
 PORT = 19971
+NEXT = BUILD / "tests" / "fault" / "portmond-next"
 KILLS = int(os.environ.get("PORTMON_KILLS", 500))
 SEED = int(os.environ.get("PORTMON_SEED", time.time_ns() % 1000000))
 
@@ -30,8 +31,8 @@ BUCKET_USEC = 300 * 1000000
 
 
 class Killer:
-    def __init__(self, service):
-        self.service = service
+    def __init__(self, service, programs, times):
+        self.service, self.programs, self.times = service, programs, times
         self.random = random.Random(SEED)
         self.kills = collections.Counter()
         self.start_sec = self.flush_sec = 0  # how long it took the last time
@@ -41,11 +42,13 @@ class Killer:
         self.service.stop(signal.SIGKILL)
 
     def while_it_starts(self):
+        self.service.program = self.random.choice(self.programs)
         self.service.start(wait=False)
         self.nap_and_kill(1.2 * self.start_sec)
 
     def start(self):
         began = time.monotonic()
+        self.service.program = self.random.choice(self.programs)
         self.service.start()
         self.start_sec = time.monotonic() - began
 
@@ -66,7 +69,7 @@ class Killer:
     def run(self):
         self.service.stop(signal.SIGKILL)
         self.while_it_counts()
-        for _ in range(KILLS):
+        for _ in range(self.times):
             kill = self.random.choice([self.while_it_starts, self.while_it_counts, self.while_it_flushes])
             kill()
             self.kills[kill.__name__] += 1
@@ -90,24 +93,34 @@ def check_gaps(service):
             true(begin // BUCKET_USEC < end // BUCKET_USEC, f"5 minutes end between {begin} and {end}")
 
 
-@test
-def killed_at_any_moment():
-    """Killed while it starts, counts and flushes: in the end the figures are exact, without a gap"""
+def kill(programs, times):
     with Namespaces() as pair, Service(PORT) as service:
         with pair.inside("b"):
             set_sysctl("ipv4/tcp_tw_reuse", "1")  # or it would run out of ports
-        place, killer, epoch = between(pair, "v6"), Killer(service), service.store[:]
+        place, killer, maps = between(pair, "v6"), Killer(service, programs, times), service.maps()
         truth = due(play("steady", PORT, place, options=["--threads=4", "--seconds=3000"],
                          stages={"flowing": killer.run}), place)
-        print(f"# seed {SEED}: {sum(killer.kills.values())} kills {dict(killer.kills)}, {truth}")
+        print(f"# seed {SEED}: {times} kills {dict(killer.kills)}, {truth}")
         equal(settled(service, PORT), truth, "what was counted")
         no_losses(service)
-        equal(service.store, epoch, "the descriptors that are kept")
+        equal(service.maps(), maps, "the maps that are kept")
         service.portmon("flush")
         equal(sums(service), {(table, role): tuple(truth[role].values())
                               for table in ("bucket", "day", "total") for role in ("server", "client")},
               "what is in the database")
         check_gaps(service)
+
+
+@test
+def killed_at_any_moment():
+    """Killed while it starts, counts and flushes: in the end the figures are exact, without a gap"""
+    kill([PORTMOND], KILLS)
+
+
+@test
+def killed_at_any_moment_of_upgrades():
+    """Killed while two versions of the programs take turns: the same"""
+    kill([PORTMOND, NEXT], KILLS // 5)
 
 
 run()

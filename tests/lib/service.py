@@ -8,6 +8,7 @@ lets them go.
 
 import fcntl
 import os
+import signal
 import socket
 import subprocess
 import threading
@@ -27,7 +28,7 @@ class Service(Daemon):
         super().__init__(*ports, **options)
         self.program = PORTMOND  # that the next start runs
         self.store = []  # (name, descriptor)
-        self.on_kept = lambda: None  # called for each descriptor that comes
+        self._kept = threading.Semaphore(0)  # how often a descriptor came
         self._ready = threading.Event()
         self._notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._name = f"portmon-test-{os.getpid()}-{id(self)}"
@@ -71,13 +72,17 @@ class Service(Daemon):
                 self.store.append((notice["FDNAME"], fd))
             else:
                 os.close(fd)
-        self.on_kept()
+        self._kept.release()
 
     def forget(self, name=None):
         """Lets the descriptors of this name go, or all."""
         for kept in [kept for kept in self.store if name in (None, kept[0])]:
             self.store.remove(kept)
             os.close(kept[1])
+
+    def maps(self):
+        """The maps in the store: the same ones as long as nobody began anew."""
+        return [kept for kept in self.store if "-map-" in kept[0]]
 
     # ---- the process ----
 
@@ -94,12 +99,24 @@ class Service(Daemon):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 ["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", self.program, *self.command()[1:]],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=numbers, preexec_fn=put_in_place,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, close_fds=False, preexec_fn=put_in_place,
                 env={**os.environ, **(self.environment or {}), "NOTIFY_SOCKET": f"@{self._name}",
                      "LISTEN_FDS": str(len(fds)), "LISTEN_FDNAMES": ":".join(names)},
             )
         if wait:
             self.wait_until_ready()
+
+    def kill_when_kept(self, number):
+        """Starts the daemon and kills it when so many more descriptors were kept. Returns whether it
+        came to that before it was ready."""
+        self._kept = threading.Semaphore(0)
+        self.start(wait=False)
+        while number and not self._ready.is_set():
+            number -= self._kept.acquire(timeout=0.05)
+        while number and self._kept.acquire(blocking=False):  # what came before it was ready
+            number -= 1
+        self.stop(signal.SIGKILL)
+        return number == 0
 
     def wait_until_ready(self):
         def ready():
