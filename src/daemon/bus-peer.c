@@ -14,8 +14,12 @@
 #define MAX_PEERS_PER_USER 32
 #define RESERVED_FOR_ROOT  64
 
-/* Messages that wait for a peer to read them. One that lets more pile up is cut off. */
+/* Messages that wait for a peer to read them. One that lets more pile up is cut off. Those that it
+ * had no chance to read do not count: a reload may tell of thousands of ports at once. */
 #define MAX_QUEUED_MESSAGES 64
+
+/* … but no peer may cost more than some 25 MB. */
+#define MAX_BURST_MESSAGES 16384
 
 /* A year of 5 minutes is an answer of 7 MB, and a message that comes may have 128 MB: some that are
  * not read, or not ended, are as much memory as there is. So all that is allocated has a limit. */
@@ -29,7 +33,10 @@ struct peer {
     struct peer *next;
     sd_bus *connection;
     uid_t uid;
-    bool drained; /* of what came together with the end of the handshake */
+    uint64_t n_allowed; /* as many messages may wait */
+    bool keeps_up;      /* it had read its messages when this turn of the event loop … */
+    uint64_t turn;      /* … began to send more */
+    bool drained;       /* of what came together with the end of the handshake */
     bool cut_off;
 };
 
@@ -88,9 +95,31 @@ static void cut_off(struct peer *peer, const char *why)
 
 static bool cut_off_if_stuck(struct peer *peer)
 {
-    if (n_queued(peer) > MAX_QUEUED_MESSAGES)
+    uint64_t n = n_queued(peer);
+
+    if (n > peer->n_allowed)
         cut_off(peer, "it does not read its answers");
+    /* What it has read since must not pile up again. */
+    if (peer->n_allowed > n + MAX_QUEUED_MESSAGES)
+        peer->n_allowed = n + MAX_QUEUED_MESSAGES;
     return peer->cut_off;
+}
+
+/** Sends a peer what it did not ask for. Who had kept up until this turn can't read it meanwhile.
+ */
+static void tell(struct peer *peer, void (*emit)(sd_bus *connection, uint16_t port), uint16_t port)
+{
+    uint64_t before = n_queued(peer), after, turn = 0;
+
+    sd_event_get_iteration(peer->peers->bus->event, &turn);
+    if (peer->turn != turn) {
+        peer->turn = turn;
+        peer->keeps_up = before <= MAX_QUEUED_MESSAGES;
+    }
+    emit(peer->connection, port);
+    after = n_queued(peer);
+    if (peer->keeps_up && after > before && after <= MAX_BURST_MESSAGES)
+        peer->n_allowed += after - before;
 }
 
 /** Programs that were made for a bus greet it first. */
@@ -144,11 +173,21 @@ static void relieve(struct peers *peers)
             cut_off(peer, "memory is short");
 }
 
+static void relieve_if_short(struct peers *peers)
+{
+    struct mallinfo2 heap;
+
+    if (!peers->first)
+        return;
+    heap = mallinfo2();
+    if (heap.uordblks + heap.hblkhd > MAX_HEAP_BYTES)
+        relieve(peers);
+}
+
 /** After every turn of the event loop. */
 static int on_turn(sd_event_source *source, void *userdata)
 {
     struct peers *peers = userdata;
-    struct mallinfo2 heap;
     struct peer *next;
 
     for (struct peer *peer = peers->first; peer; peer = next) {
@@ -156,11 +195,7 @@ static int on_turn(sd_event_source *source, void *userdata)
         if (!peer->drained)
             drain(peer);
     }
-    if (!peers->first)
-        return 0;
-    heap = mallinfo2();
-    if (heap.uordblks + heap.hblkhd > MAX_HEAP_BYTES)
-        relieve(peers);
+    relieve_if_short(peers);
     return 0;
 }
 
@@ -226,6 +261,7 @@ static int on_accept(sd_event_source *source, int listener, uint32_t events, voi
         return 0;
     peer->peers = peers;
     peer->uid = credentials.uid;
+    peer->n_allowed = MAX_QUEUED_MESSAGES;
     r = sd_bus_new(&peer->connection);
     if (r >= 0)
         r = peer_start(peer, TAKE_FD(fd));
@@ -274,5 +310,6 @@ void peers_for_each(struct peers *peers, void (*emit)(sd_bus *connection, uint16
 {
     for (struct peer *peer = peers->first; peer; peer = peer->next)
         if (!cut_off_if_stuck(peer))
-            emit(peer->connection, port);
+            tell(peer, emit, port);
+    relieve_if_short(peers);
 }

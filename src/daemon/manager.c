@@ -38,6 +38,8 @@ struct manager {
     bool owns_socket;      /* we made it, so we remove it */
     uint64_t flushed_usec; /* CLOCK_BOOTTIME */
     bool counting_fails;
+    size_t n_ports_shown; /* what systemd was told last */
+    bool ledger_failure_shown;
 };
 
 static void manager_done(struct manager *manager)
@@ -68,29 +70,47 @@ static int arm_second(struct manager *manager)
     return r < 0 ? r : sd_event_source_set_enabled(manager->second, SD_EVENT_ONESHOT);
 }
 
+static size_t count_ports(const struct manager *manager)
+{
+    size_t n = 0;
+
+    for (uint16_t port = 0; (port = monitor_next(manager->monitor, port));)
+        n++;
+    return n;
+}
+
 /** What `systemctl status` shows. */
 static void notify_status(struct manager *manager)
 {
-    uint64_t ports = 0, connections = 0, rx_rate = 0, tx_rate = 0;
+    uint64_t connections = 0, rx_rate = 0, tx_rate = 0;
+    bool ledger_fails = monitor_ledger_fails(manager->monitor);
+    size_t ports = count_ports(manager);
     char rx[FORMAT_SIZE], tx[FORMAT_SIZE];
     struct live_figures live;
 
-    for (uint16_t port = 0; (port = monitor_next(manager->monitor, port));) {
-        ports++;
+    for (uint16_t port = 0; (port = monitor_next(manager->monitor, port));)
         for (enum role role = 0; role < _ROLE_MAX; role++)
             if (monitor_live(manager->monitor, port, role, &live) >= 0) {
                 connections += live.connections;
                 rx_rate += live.rx_rate;
                 tx_rate += live.tx_rate;
             }
-    }
     sd_notifyf(false,
-               "STATUS=Watching %" PRIu64 " port%s by %s, %" PRIu64
+               "STATUS=Watching %zu port%s by %s, %" PRIu64
                " connection%s open, receiving %s, sending %s%s",
                ports, ports == 1 ? "" : "s", monitor_collector(manager->monitor), connections,
                connections == 1 ? "" : "s", format_rate(rx, rx_rate, UNITS_IEC),
                format_rate(tx, tx_rate, UNITS_IEC),
-               monitor_ledger_fails(manager->monitor) ? "; the ledger can't be written" : "");
+               ledger_fails ? "; the ledger can't be written" : "");
+    manager->n_ports_shown = ports;
+    manager->ledger_failure_shown = ledger_fails;
+}
+
+/** Rates change all the time; whoever looks can do with old ones, but not with these. */
+static bool status_is_wrong(const struct manager *manager)
+{
+    return manager->n_ports_shown != count_ports(manager) ||
+           manager->ledger_failure_shown != monitor_ledger_fails(manager->monitor);
 }
 
 static int on_second(sd_event_source *source, uint64_t usec, void *userdata)
@@ -108,7 +128,8 @@ static int on_second(sd_event_source *source, uint64_t usec, void *userdata)
         manager->flushed_usec = now;
         monitor_flush(manager->monitor); /* it has logged why it failed, and tries again */
         notify_status(manager);
-    }
+    } else if (status_is_wrong(manager))
+        notify_status(manager);
     /* Only a loop that turns, counts and comes back from the disk feeds the watchdog. A full disk
      * does not starve it: killing us would mend nothing. */
     if (!manager->counting_fails)
@@ -386,10 +407,8 @@ static int start_buses(struct manager *manager, struct reason *reason)
 
 static void say_hello(struct manager *manager)
 {
-    size_t n = 0;
+    size_t n = count_ports(manager);
 
-    for (uint16_t port = 0; (port = monitor_next(manager->monitor, port));)
-        n++;
     log_event(LOG_INFO, MESSAGE_START,
               "portmond " PORTMON_VERSION " watches %zu port%s by %s, history in %s", n,
               n == 1 ? "" : "s", monitor_collector(manager->monitor),

@@ -59,11 +59,13 @@ ExecStopPost=systemctl --no-block poweroff
 WantedBy=multi-user.target
 """
 
-# A sanitizer looks for leaks by ptrace when the process ends.
+# A sanitizer looks for leaks by ptrace when the process ends, and waits forever if it is stopped for
+# that just when systemd sends the SIGCONT that follows its SIGTERM. So here it is not systemd who does.
 SANITIZER = """
 [Service]
 Environment=ASAN_OPTIONS=abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 SystemCallFilter=ptrace
+ExecStop=sh -c 'kill "$MAINPID" && while kill -0 "$MAINPID" 2>/dev/null; do sleep 0.05; done'
 """
 
 

@@ -6,7 +6,8 @@ from container import *
 import interface
 
 XML = "/usr/share/dbus-1/interfaces/org.portmon.Monitor1.xml"
-WATCHED, FREE, NEVER = 19511, 19512, 19513 # NEVER has no history
+WATCHED, FREE, NEVER = 19511, 19512, 19513  # NEVER has no history
+MANY = range(21000, 23000)
 
 configure(f"ports: [{{port: {WATCHED}, description: Web}}]")
 systemctl("start", SERVICE)
@@ -132,6 +133,27 @@ def signals():
         equal(others, [(PATH, f"{NAME}.PortRemoved", (FREE, path)), changed(PATH, NAME, Ports=[WATCHED])],
               "what the bus is told of a port that goes")
         equal(on_socket.take_signals(), [(where, member, (gone, interfaces)), *others], "and the socket")
+
+
+@test
+def thousands_at_once():
+    """Of thousands of ports that one reload brings and takes, everybody who listens is told each"""
+    def reload(*ports):
+        configure(json.dumps({"ports": [{"port": WATCHED, "description": "Web"}, *ports]}))
+        systemctl("reload", SERVICE)
+        with bus() as caller:
+            eventually(lambda: len(caller.call("ListPorts")) == len(ports) + 1, "these ports are watched")
+
+    with connection_of("ordinary", "bus") as on_bus, connection_of("ordinary", "socket") as on_socket:
+        on_bus.subscribe()
+        for ports, signal in (MANY, "PortAdded"), ([], "PortRemoved"):
+            # It still introduces itself, so that all must wait for it.
+            with Connection(sockets_of("ordinary", SOCKET)[0], authenticate=False) as beginner:
+                reload(*ports)
+                beginner.authenticate()
+                for listener in on_bus, on_socket, beginner:
+                    told = [what[0] for _, member, what in listener.take_signals() if member == f"{NAME}.{signal}"]
+                    equal(told, list(MANY), f"the ports of {signal}")
 
 
 # ---- how calls fail ----

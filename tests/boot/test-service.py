@@ -112,12 +112,13 @@ def starts_when_called():
         equal(sh("busctl", "call", NAME, PATH, NAME, "AddPort", "qs", str(OTHER), "API"),
               f'o "{port_path(OTHER)}"\n', "the answer")
 
-    for start in (add_port, lambda: stats(PORT), lambda: stats(PORT, "--socket", SOCKET)):
+    for start in (lambda: stats(PORT), lambda: stats(PORT, "--socket", SOCKET), add_port):
         systemctl("stop", SERVICE)
         equal((is_active(), is_active("portmond.socket")), ("inactive", "active"), "service and socket")
         start()
         equal(is_active(), "active", "the state")
     equal(ports(), [(PORT, "Web"), (OTHER, "API")], "ports")
+    eventually(lambda: "Watching 2 ports" in systemctl("status", SERVICE), "systemctl status knows of both")
 
 
 @test

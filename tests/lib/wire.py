@@ -73,7 +73,7 @@ class Connection:
         self.socket = path if isinstance(path, socket.socket) else connect(path)
         self.socket.settimeout(PATIENCE_SEC)
         if authenticate:
-            self._authenticate()
+            self.authenticate()
         if bus:
             self.name = self.bus_call("Hello")
 
@@ -86,7 +86,7 @@ class Connection:
     def close(self):
         self.socket.close()
 
-    def _authenticate(self):
+    def authenticate(self):
         # With no name given we are who the socket says.
         self.socket.sendall(b"\0AUTH EXTERNAL\r\nDATA\r\n")
         while self._input.count(b"\r\n") < 2:
