@@ -193,17 +193,17 @@ void model_clear_ports(struct model *model)
 
 /** Adds what was transferred since the sample before to the series of a role. */
 static void follow(struct model *model, struct model_port *port, enum role role,
-                   const struct role_figures *new, uint64_t sampled_usec)
+                   const struct role_figures *now, uint64_t sampled_usec)
 {
     const struct role_figures *old = &port->figures[role];
-    const uint64_t bytes[] = {new->rx_bytes - old->rx_bytes, new->tx_bytes - old->tx_bytes};
-    const uint64_t told[] = {new->rx_rate, new->tx_rate};
+    const uint64_t bytes[] = {now->rx_bytes - old->rx_bytes, now->tx_bytes - old->tx_bytes};
+    const uint64_t told[] = {now->rx_rate, now->tx_rate};
     struct series *series = &port->series[role];
     uint64_t last = (sampled_usec + model->phase_usec) / USEC_PER_SEC - 1;
     float rate, minute[MINUTE_SEC], sum = 0;
 
     /* A portmond that crashed may have forgotten the last seconds. */
-    if (port->sampled_usec && new->rx_bytes >= old->rx_bytes &&new->tx_bytes >= old->tx_bytes)
+    if (port->sampled_usec && now->rx_bytes >= old->rx_bytes && now->tx_bytes >= old->tx_bytes)
         series_add(series, port->sampled_usec + model->phase_usec, sampled_usec + model->phase_usec,
                    bytes);
     for (enum direction d = 0; d < _DIRECTION_MAX; d++) {
@@ -214,7 +214,7 @@ static void follow(struct model *model, struct model_port *port, enum role role,
             sum += isnan(minute[i]) ? 0 : minute[i];
     }
     port->minute_bytes[role] = (uint64_t) sum;
-    port->figures[role] = *new;
+    port->figures[role] = *now;
 }
 
 static void follow_minute(struct model *model, struct model_port *port)
@@ -335,6 +335,7 @@ unsigned model_take_stats(struct model *model, const struct port_stats *stats, s
     uint16_t selected = model->selected;
     unsigned effects = EFFECT_REDRAW;
 
+    model->pause_usec = model->sampled_usec ? sampled_usec - model->sampled_usec : 0;
     model->sampled_usec = sampled_usec;
     if (!replace_ports(model, stats, n, sampled_usec))
         return effects;

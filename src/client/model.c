@@ -12,7 +12,7 @@
 /* How long a message stays: enough to read two lines. */
 #define MESSAGE_USEC (10 * USEC_PER_SEC)
 
-/* An answer may come this late before it is remarked on. */
+/* An answer may come this much later than the one before it until that is remarked on. */
 #define PATIENCE_USEC (3 * USEC_PER_SEC)
 
 bool query_equal(const struct query *a, const struct query *b)
@@ -174,6 +174,7 @@ unsigned model_take_connections(struct model *model, uint16_t port, struct conne
     }
     model->connections = *list;
     *list = (struct connection_list){};
+    connection_list_keep(&model->connections, model->role);
     return EFFECT_REDRAW;
 }
 
@@ -202,8 +203,12 @@ unsigned model_take_loss(struct model *model, const struct reason *reason)
 
 uint64_t model_silence_usec(const struct model *model)
 {
-    uint64_t expected = model->sampled_usec + model->interval_sec * USEC_PER_SEC + PATIENCE_USEC;
+    uint64_t pause = model->interval_sec * USEC_PER_SEC, expected;
 
+    /* A slow link is no reason to worry, as long as it is as slow as ever. */
+    if (model->pause_usec > pause)
+        pause = model->pause_usec;
+    expected = model->sampled_usec + pause + PATIENCE_USEC;
     if (!model->sampled_usec || model->now.steady_usec <= expected)
         return 0;
     return model->now.steady_usec - model->sampled_usec;
@@ -272,7 +277,7 @@ unsigned model_set_range(struct model *model, const struct range_request *reques
 unsigned model_set_role(struct model *model, enum role role)
 {
     model->role = role;
-    forget_summary(model);
+    model_forget_details(model);
     model_order(model);
     return EFFECT_REDRAW | EFFECT_REFETCH;
 }

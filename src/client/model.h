@@ -134,6 +134,7 @@ struct model {
     struct moment now;
     uint64_t phase_usec;   /* added to steady time, makes seconds begin as those of the wall do */
     uint64_t sampled_usec; /* steady, of the newest figures; 0 if there are none */
+    uint64_t pause_usec;   /* between these and those before; 0 if that is not known */
 
     /* portmond */
     struct service_status status;
@@ -217,7 +218,7 @@ unsigned model_take_loss(struct model *model, const struct reason *reason);
 unsigned model_take_summary(struct model *model, const struct query *query, struct summary *summary,
                             const struct reason *refused);
 
-/** Takes the connections. With @refused there are none. */
+/** Takes the connections, those of the role that is shown. With @refused there are none. */
 unsigned model_take_connections(struct model *model, uint16_t port, struct connection_list *list,
                                 const struct reason *refused);
 

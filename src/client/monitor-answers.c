@@ -57,6 +57,18 @@ void connection_list_clear(struct connection_list *list)
     *list = (struct connection_list){};
 }
 
+void connection_list_keep(struct connection_list *list, enum role role)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < list->n; i++)
+        if (list->connections[i].role == role)
+            list->connections[n++] = list->connections[i];
+        else
+            connection_clear(&list->connections[i]);
+    list->n = n;
+}
+
 /* ---- dictionaries ---- */
 
 /** An entry of an `a{sv}` and where its value goes. */

@@ -98,6 +98,9 @@ struct connection_list {
 void connection_list_clear(struct connection_list *list);
 #define _cleanup_connection_list_ _cleanup_(connection_list_clear)
 
+/** Drops those of the other role. */
+void connection_list_keep(struct connection_list *list, enum role role);
+
 /** A thing that was lost, and how often. */
 struct loss {
     const char *name; /* as in JSON: "storage_failures" */

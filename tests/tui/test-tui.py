@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The dashboard in a real terminal: what it shows is what portmond says, and what each key does."""
 
+import contextlib
 import datetime
 import os
 import pathlib
@@ -190,17 +191,32 @@ def descriptions_align():
 
 @test
 def as_client():
-    """v shows the client's role, which is never added to the server's"""
-    with described(WEB) as daemon, Traffic(WEB) as web, Dashboard(daemon) as screen:
-        web.carry(1000, 2000)
-        screen.wait(lambda: today(daemon, WEB) in screen.port(WEB), "the server's figures")
-        screen.keys("v")
-        screen.shows("as client")
-        client = daemon.stats(WEB)["client"]
-        wanted = amount(client["today_rx_bytes"] + client["today_tx_bytes"])
-        screen.wait(lambda: screen.port(WEB).split()[-3:-1] == wanted.split(), "the client's figures")
-        screen.keys("v")
-        screen.lacks("as client")
+    """v shows the client's role: its figures and its connections, never mixed with the server's"""
+    with described(WEB) as daemon, Namespaces() as namespaces, contextlib.ExitStack() as stack:
+        with namespaces.inside("a"):
+            listener = stack.enter_context(socket.create_server(("10.99.0.1", WEB)))
+        with namespaces.inside("b"):
+            client = stack.enter_context(socket.create_connection(("10.99.0.1", WEB)))
+        server = stack.enter_context(listener.accept()[0])
+        move(client, server, 12345)
+        move(server, client, 678)
+        equal({c["role"] for c in daemon.json("connections", "--port", WEB)["connections"]},
+              {"server", "client"}, "roles of the connections")
+        with Dashboard(daemon) as screen:
+            def shows_role(figures, peer):
+                wanted = [*amount(figures["today_rx_bytes"] + figures["today_tx_bytes"]).split(), "1"]
+                screen.wait(lambda: screen.port(WEB).split()[-3:] == wanted, f"figures {wanted}")
+                screen.shows("1 connection ─", f" 10.99.0.{peer} ")
+                received, sent = (amount(figures[f"today_{d}_bytes"]) for d in ("rx", "tx"))
+                screen.wait(lambda: f"total {received} {sent} " in screen.summary(), "the summary")
+            stats = daemon.stats(WEB)
+            for _ in range(2):
+                screen.lacks("as client")
+                shows_role(stats, f"2:{client.getsockname()[1]}")
+                screen.keys("v")
+                screen.shows("as client")
+                shows_role(stats["client"], f"1:{WEB}")
+                screen.keys("v")
 
 
 # ---- keys ----

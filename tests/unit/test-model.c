@@ -266,6 +266,26 @@ TEST(silence_is_remarked_on)
     CHECK(!model_is_stale(&model));
 }
 
+TEST(a_slow_link_is_no_silence)
+{
+    _cleanup_(model_clear) struct model model = {};
+
+    begin(&model, 0);
+    tell(&model, three, 3);
+    pass(&model, 10);
+    CHECK(model_is_stale(&model));
+    tell(&model, three, 3);
+    pass(&model, 13); /* as slow as before, and some more */
+    CHECK_EQ(model_silence_usec(&model), 0);
+    pass(&model, 1);
+    CHECK_EQ(model_silence_usec(&model), 14 * USEC_PER_SEC);
+    tell(&model, three, 3);
+    pass(&model, 1);
+    tell(&model, three, 3); /* it is fast again */
+    pass(&model, 5);
+    CHECK_EQ(model_silence_usec(&model), 5 * USEC_PER_SEC);
+}
+
 TEST(the_interval_has_limits)
 {
     _cleanup_(model_clear) struct model model = {};
@@ -401,6 +421,30 @@ TEST(what_is_shown_goes_with_the_port)
     CHECK(!model.has_summary);
     CHECK_EQ(model.n_bars, 0);
     CHECK(!*model.connections_reason.text);
+}
+
+TEST(connections_are_those_of_the_role)
+{
+    _cleanup_(model_clear) struct model model = {};
+    struct connection_list list = {.n = 3};
+
+    begin(&model, 80);
+    tell(&model, three, 3);
+    model_set_role(&model, ROLE_CLIENT);
+    list.connections = calloc(3, sizeof(*list.connections));
+    for (uint16_t i = 0; i < 3; i++)
+        list.connections[i] = (struct connection){
+            .role = i == 1 ? ROLE_SERVER : ROLE_CLIENT,
+            .remote_address = strdup("::1"),
+            .remote_port = i,
+        };
+    model_take_connections(&model, 80, &list, NULL);
+    CHECK_EQ(model.connections.n, 2);
+    CHECK_EQ(model.connections.connections[0].remote_port, 0);
+    CHECK_EQ(model.connections.connections[1].remote_port, 2);
+    model_set_role(&model, ROLE_SERVER); /* they are asked for anew */
+    CHECK_EQ(model.connections_of, 0);
+    CHECK_EQ(model.connections.n, 0);
 }
 
 TEST(scrolling_stays_over_updates)

@@ -145,6 +145,8 @@ TEST(nothing_leaves_its_region)
             continue;
         surface_clear(&surface);
         region_fit(&region, 0, 0, 6, STYLE_NORMAL, cases[i].text);
+        region_fit(&region, 1, 0, 6, STYLE_NORMAL, "below");
+        region_fit(&region, -1, 0, 6, STYLE_NORMAL, "above");
         check_row(&surface, cases[i].fitted);
         surface_clear(&surface);
         region_fit_right(&region, 0, 0, 6, STYLE_NORMAL, cases[i].text);

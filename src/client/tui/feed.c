@@ -307,7 +307,8 @@ static int take_requests(struct feed *feed, struct change changes[static MAX_CHA
     }
     if (!query_equal(&feed->now.query, &before.query) || feed->now.summary != before.summary)
         feed->summary_usec = 0;
-    if (feed->now.query.port != before.query.port || feed->now.connections != before.connections ||
+    if (feed->now.query.port != before.query.port || feed->now.query.role != before.query.role ||
+        feed->now.connections != before.connections ||
         feed->now.interval_sec != before.interval_sec)
         feed->sample_usec = 0;
     return n;

@@ -142,7 +142,7 @@ static const struct key_help help[] = {
     {"s  S", "Sort by the next column; the other way round", "sort"},
     {"a", "Add a port", "add"},
     {"x", "Remove the selected port", "remove"},
-    {"v", "As server, or as client", NULL},
+    {"v", "As server, or as client", "role"},
     {"+  -", "Sample less, or more often: every 1 to 60 s", NULL},
     {"r", "Refresh now", "refresh"},
     {"Ctrl-L", "Paint the screen anew", NULL},

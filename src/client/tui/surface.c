@@ -55,6 +55,8 @@ struct region region_part(const struct region *region, int row, int column, int 
     part.column += column;
     part.rows = rows < region->rows - row ? rows : region->rows - row;
     part.columns = columns < region->columns - column ? columns : region->columns - column;
+    if (row < 0 || column < 0) /* its corner is not there */
+        part.rows = 0;
     return part;
 }
 

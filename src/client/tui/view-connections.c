@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The open connections of the selected port, the busiest first. */
+#include "client/text.h"
 #include "client/tui/columns.h"
 #include "client/tui/view.h"
 
@@ -10,7 +11,6 @@
 enum connection_column {
     COLUMN_REMOTE,
     COLUMN_LOCAL,
-    COLUMN_ROLE,
     COLUMN_STATE,
     COLUMN_RX,
     COLUMN_TX,
@@ -24,29 +24,38 @@ enum connection_column {
 };
 
 static const struct list_column columns[N_CONNECTION_COLUMNS] = {
-    [COLUMN_REMOTE] = {"REMOTE", ALIGN_LEFT, 15, 21, 0},
-    [COLUMN_LOCAL] = {"LOCAL", ALIGN_LEFT, 15, 21, 8},
-    [COLUMN_ROLE] = {"ROLE", ALIGN_LEFT, 6, 6, 9},
-    [COLUMN_STATE] = {"STATE", ALIGN_LEFT, 11, 11, 10},
+    [COLUMN_REMOTE] = {"REMOTE", ALIGN_LEFT, 15, 15, 0},
+    [COLUMN_LOCAL] = {"LOCAL", ALIGN_LEFT, 15, 15, 8},
+    [COLUMN_STATE] = {"STATE", ALIGN_LEFT, 11, 11, 9},
     [COLUMN_RX] = {"RX RATE", ALIGN_RIGHT, 13, 13, 1},
     [COLUMN_TX] = {"TX RATE", ALIGN_RIGHT, 13, 13, 2},
-    [COLUMN_RECEIVED] = {"RECEIVED", ALIGN_RIGHT, 11, 11, 4},
-    [COLUMN_SENT] = {"SENT", ALIGN_RIGHT, 11, 11, 5},
+    [COLUMN_RECEIVED] = {"RECEIVED", ALIGN_RIGHT, 11, 11, 3},
+    [COLUMN_SENT] = {"SENT", ALIGN_RIGHT, 11, 11, 4},
     [COLUMN_RTT] = {"RTT", ALIGN_RIGHT, 8, 8, 7},
-    [COLUMN_RETRANSMISSIONS] = {"RETR", ALIGN_RIGHT, 5, 5, 11},
-    [COLUMN_SINCE] = {"SINCE", ALIGN_RIGHT, 9, 9, 3},
-    [COLUMN_PROCESS] = {"PROCESS", ALIGN_LEFT, 8, 24, 6},
+    [COLUMN_RETRANSMISSIONS] = {"RETR", ALIGN_RIGHT, 5, 5, 10},
+    [COLUMN_SINCE] = {"SINCE", ALIGN_RIGHT, 9, 9, 5},
+    [COLUMN_PROCESS] = {"PROCESS", ALIGN_LEFT, 8, 8, 6},
 };
 
-#define TEXT_SIZE 80
+#define IPV4_WIDTH 21 /* "255.255.255.255:65535" */
+#define TEXT_SIZE  80
 
-/** "192.0.2.1:80" or "[2001:db8::1]:80"; returns its length. */
-static int endpoint(char text[static TEXT_SIZE], const char *address, uint16_t port)
+/** "192.0.2.1:80" or "[2001:db8::1]:80" */
+static void endpoint(char text[static TEXT_SIZE], const char *address, uint16_t port)
 {
     bool brackets = strchr(address, ':');
 
-    return snprintf(text, TEXT_SIZE, "%s%s%s:%u", brackets ? "[" : "", address, brackets ? "]" : "",
-                    port);
+    snprintf(text, TEXT_SIZE, "%s%s%s:%u", brackets ? "[" : "", address, brackets ? "]" : "", port);
+}
+
+static enum style write_rate(const struct model *model, uint64_t rate, enum style style,
+                             char text[static TEXT_SIZE])
+{
+    char figure[FORMAT_SIZE];
+
+    snprintf(text, TEXT_SIZE, "%s",
+             model_is_stale(model) ? "-" : format_rate(figure, rate, model->units));
+    return model_is_stale(model) || !rate ? STYLE_DIM : style;
 }
 
 static enum style write_cell(const struct model *model, const struct connection *c,
@@ -61,18 +70,13 @@ static enum style write_cell(const struct model *model, const struct connection 
     case COLUMN_LOCAL:
         endpoint(text, c->local_address, c->local_port);
         return STYLE_DIM;
-    case COLUMN_ROLE:
-        snprintf(text, TEXT_SIZE, "%s", role_to_string(c->role));
-        return STYLE_DIM;
     case COLUMN_STATE:
         snprintf(text, TEXT_SIZE, "%s", c->state);
         return STYLE_DIM;
     case COLUMN_RX:
-        snprintf(text, TEXT_SIZE, "%s", format_rate(figure, c->rx_rate, model->units));
-        return c->rx_rate ? STYLE_RX : STYLE_DIM;
+        return write_rate(model, c->rx_rate, STYLE_RX, text);
     case COLUMN_TX:
-        snprintf(text, TEXT_SIZE, "%s", format_rate(figure, c->tx_rate, model->units));
-        return c->tx_rate ? STYLE_TX : STYLE_DIM;
+        return write_rate(model, c->tx_rate, STYLE_TX, text);
     case COLUMN_RECEIVED:
         snprintf(text, TEXT_SIZE, "%s", format_bytes(figure, c->rx_bytes, model->units));
         return c->rx_bytes ? STYLE_NORMAL : STYLE_DIM;
@@ -111,24 +115,30 @@ static void draw_cell(const struct region *region, const struct placement *place
         region_fit(region, row, at, width, style, text);
 }
 
-/** Addresses get the room they need; half of one tells nothing, so figures give way to it. */
-static void fit_addresses(const struct connection_list *list, int width,
-                          struct list_column fitted[static N_CONNECTION_COLUMNS])
+/** Columns of text are as wide as what is seen of them: half of an address tells nothing. */
+static void fit_columns(const struct model *model, size_t rows, int width,
+                        struct list_column fitted[static N_CONNECTION_COLUMNS])
 {
-    struct list_column *remote = &fitted[COLUMN_REMOTE], *local = &fitted[COLUMN_LOCAL];
-    int most = width / 2 > remote->max ? width / 2 : remote->max, needed;
+    const struct connection_list *list = &model->connections;
+    /* The remote address comes first, but some figures must be seen beside it. */
+    int widest = width / 2 > IPV4_WIDTH ? width / 2 : IPV4_WIDTH;
     char text[TEXT_SIZE];
 
-    for (size_t i = 0; i < list->n; i++) {
-        const struct connection *c = &list->connections[i];
+    memcpy(fitted, columns, sizeof(columns));
+    for (size_t row = 0; row < rows && model->connections_top + row < list->n; row++)
+        for (int i = 0; i < N_CONNECTION_COLUMNS; i++) {
+            const struct connection *c = &list->connections[model->connections_top + row];
+            int needed;
 
-        needed = endpoint(text, c->local_address, c->local_port);
-        local->max = needed > local->max ? needed : local->max;
-        needed = endpoint(text, c->remote_address, c->remote_port);
-        remote->max = needed > remote->max ? needed : remote->max;
-        needed = needed < most ? needed : most;
-        remote->min = needed > remote->min ? needed : remote->min;
-    }
+            if (columns[i].alignment != ALIGN_LEFT)
+                continue;
+            write_cell(model, c, (enum connection_column) i, text);
+            needed = (int) text_width(text);
+            if (i == COLUMN_REMOTE && needed > widest)
+                needed = widest;
+            if (needed > fitted[i].min)
+                fitted[i].min = fitted[i].max = needed;
+        }
 }
 
 static void draw_list(const struct model *model, const struct region *region, size_t rows)
@@ -138,8 +148,7 @@ static void draw_list(const struct model *model, const struct region *region, si
     struct placement placement;
     char text[TEXT_SIZE];
 
-    memcpy(fitted, columns, sizeof(columns));
-    fit_addresses(list, region->columns - 1, fitted);
+    fit_columns(model, rows, region->columns - 1, fitted);
     columns_place(fitted, N_CONNECTION_COLUMNS, region->columns - 1, &placement);
     for (int i = 0; i < N_CONNECTION_COLUMNS; i++)
         draw_cell(region, &placement, i, 1, STYLE_HEADING, columns[i].title);

@@ -3,30 +3,49 @@
 #include "client/tui/keys.h"
 #include "client/tui/view.h"
 
-#define KEYS_WIDTH 18
+#define KEYS_WIDTH    18
+#define TEXT_AT       (2 + KEYS_WIDTH)
+#define MAX_TEXT_ROWS 4
+
+static int rows_of(const struct key_help *line, const struct region *region)
+{
+    return wrapped_rows(line->text, region->columns - TEXT_AT - 1, MAX_TEXT_ROWS);
+}
+
+static size_t all_rows(const struct region *region)
+{
+    size_t n, rows = 0;
+    const struct key_help *help = keys_help(&n);
+
+    for (size_t i = 0; i < n; i++)
+        rows += (size_t) rows_of(&help[i], region);
+    return rows;
+}
 
 static void settle(struct model *model, const struct region *region)
 {
-    size_t n, rows = (size_t) region->rows - 1;
+    size_t n = all_rows(region), rows = (size_t) region->rows - 1;
 
-    keys_help(&n);
     if (model->help_top + rows > n)
         model->help_top = n > rows ? n - rows : 0;
 }
 
 static void draw(const struct model *model, const struct region *region)
 {
-    size_t n, rows = (size_t) region->rows - 1;
+    struct region body = region_part(region, 1, 0, region->rows - 1, region->columns);
+    int row = -(int) model->help_top;
+    size_t n;
     const struct key_help *help = keys_help(&n);
-    int after = region_title(region, true, "keys");
 
-    view_show_place(region, after, model->help_top, rows, n);
-    for (size_t i = 0; i < rows && model->help_top + i < n; i++) {
-        const struct key_help *line = &help[model->help_top + i];
+    view_show_place(region, region_title(region, true, "keys"), model->help_top, (size_t) body.rows,
+                    all_rows(region));
+    for (size_t i = 0; i < n; i++) {
+        int rows = rows_of(&help[i], region);
 
-        region_fit(region, (int) i + 1, 2, KEYS_WIDTH, STYLE_KEY, line->keys);
-        region_fit(region, (int) i + 1, 2 + KEYS_WIDTH, region->columns - KEYS_WIDTH - 2,
-                   STYLE_NORMAL, line->text);
+        region_fit(&body, row, 2, KEYS_WIDTH, STYLE_KEY, help[i].keys);
+        region_wrap(&body, row, TEXT_AT, region->columns - TEXT_AT - 1, rows, STYLE_NORMAL,
+                    help[i].text);
+        row += rows;
     }
 }
 
