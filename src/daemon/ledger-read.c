@@ -34,14 +34,26 @@ int ledger_total(struct ledger *ledger, uint16_t port, enum role role, struct tr
     return 0;
 }
 
+/** The last period that rows were added to. Asking the calendar for each row would take longer than
+ * reading the rows. */
+struct period {
+    uint64_t start_usec;
+    uint64_t end_usec;
+};
+
 /** Adds the current row of a query to the row of its period. */
 static int add_row(struct statement *query, uint64_t start_usec, enum resolution resolution,
-                   struct history *history)
+                   struct period *period, struct history *history)
 {
     struct traffic traffic;
 
+    if (start_usec < period->start_usec || start_usec >= period->end_usec)
+        *period = (struct period){
+            .start_usec = period_start(resolution, start_usec),
+            .end_usec = period_end(resolution, start_usec),
+        };
     read_traffic(query, &traffic);
-    return history_add(history, period_start(resolution, start_usec), &traffic);
+    return history_add(history, period->start_usec, &traffic);
 }
 
 /* Of buckets column 7 tells when they begin and column 8 the day that they are part of, of days
@@ -68,6 +80,7 @@ static int add_buckets(struct ledger *ledger, uint16_t port, enum role role, uin
                        struct history *history)
 {
     struct statement *query = ledger->queries[GET_BUCKETS];
+    struct period period = {};
     int r;
 
     if (from_usec >= until_usec)
@@ -76,7 +89,7 @@ static int add_buckets(struct ledger *ledger, uint16_t port, enum role role, uin
                        (from_usec + USEC_PER_SEC - 1) / USEC_PER_SEC,
                        (until_usec + USEC_PER_SEC - 1) / USEC_PER_SEC, dates.first, dates.end);
     while (r >= 0 && (r = statement_step(query)) > 0)
-        r = add_row(query, row_start(query, resolution), resolution, history);
+        r = add_row(query, row_start(query, resolution), resolution, &period, history);
     if (r < 0)
         statement_reset(query);
     return r;
@@ -86,13 +99,14 @@ static int add_days(struct ledger *ledger, uint16_t port, enum role role, struct
                     enum resolution resolution, struct history *history)
 {
     struct statement *query = ledger->queries[GET_DAYS];
+    struct period period = {};
     struct date date;
     int r;
 
     r = statement_bind(query, "uuuuu", port, PROTOCOL_TCP, role, dates.first, dates.end);
     while (r >= 0 && (r = statement_step(query)) > 0) {
         date = date_from_number((uint32_t) statement_number(query, 7));
-        r = add_row(query, date_start(date), resolution, history);
+        r = add_row(query, date_start(date), resolution, &period, history);
     }
     if (r < 0)
         statement_reset(query);
