@@ -86,6 +86,33 @@ TEST(a_pass_comes_to_every_port)
     CHECK_EQ(pages, 0);
 }
 
+/* A year of which a month is kept: once that month is full, only the days come on top. */
+TEST(the_file_does_not_grow_for_ever)
+{
+    const int kept_days = 30, days = 365, days_a_page = 50; /* at the least */
+    _cleanup_fixture_ struct fixture f = fixture_make();
+    _cleanup_(sql_closep) struct sql *sql = NULL;
+    struct date date = {2026, 1, 1};
+    int64_t pages = 0, most = 0;
+
+    use_zone("UTC");
+    REQUIRE(sql_open(f.file, &sql) == 0);
+    CHECK_EQ(ledger_save_port(f.ledger, PORT, "", false, date_start(date)), 0);
+    for (int day = 0; day < days; day++, date = date_add_days(date, 1)) {
+        CHECK_EQ(ledger_begin(f.ledger), 0);
+        for (uint64_t bucket = 0; bucket < 288; bucket++)
+            post(f.ledger, PORT, ROLE_SERVER, date_start(date) + bucket * BUCKET_USEC, some);
+        CHECK_EQ(ledger_commit(f.ledger, date_start(date), 0, false), 0);
+        while (ledger_prune(f.ledger, date_add_days(date, -kept_days)) > 0)
+            ;
+        CHECK_EQ(sql_get_number(sql, "PRAGMA page_count", &pages), 0);
+        if (day <= 2 * kept_days && pages > most)
+            most = pages;
+    }
+    CHECK(most > 50);
+    CHECK(pages <= most + days / days_a_page);
+}
+
 /* ---- dating anew ---- */
 
 /** Moves one of what was posted. */
