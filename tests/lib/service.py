@@ -16,7 +16,7 @@ import threading
 from harness import *
 
 # FileDescriptorStoreMax= of the unit
-MAX_KEPT = 32
+MAX_KEPT = 64
 
 FIRST_FD = 3  # SD_LISTEN_FDS_START
 
