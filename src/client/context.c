@@ -58,7 +58,7 @@ int context_show(struct context *context, show_port show, struct reason *reason)
     _cleanup_(json_freep) struct json_object *list = NULL;
     _cleanup_port_list_ struct port_list ports = {};
     const struct arguments *arguments = &context->arguments;
-    bool text = !arguments->json && !arguments->csv, shown = false;
+    bool any = false;
     int r;
 
     if (arguments->port)
@@ -66,22 +66,27 @@ int context_show(struct context *context, show_port show, struct reason *reason)
     r = monitor_client_list_ports(context->client, &ports, reason);
     if (r < 0)
         return r;
-    if (!ports.n && text)
+    if (!ports.n && !arguments->json && !arguments->csv)
         hint_no_ports();
     list = json_list_new();
     for (size_t i = 0; i < ports.n; i++) {
-        if (shown && text && !context->table && r >= 0)
-            putchar('\n');
         r = show(context, ports.ports[i].port, list, reason);
         if (r == -ENOENT) /* it was removed meanwhile */
             r = 0;
         if (r < 0 && r != -ENODATA)
             return r;
-        shown |= r >= 0;
+        any |= r >= 0;
     }
-    if (ports.n && !shown)
+    if (ports.n && !any)
         return r;
     return arguments->json ? json_print(list) : 0;
+}
+
+void context_begin_text(struct context *context)
+{
+    if (context->shown)
+        putchar('\n');
+    context->shown = true;
 }
 
 void hint_no_ports(void)
@@ -98,6 +103,13 @@ unsigned context_columns(void)
     if (columns && parse_number(columns, 1, USHRT_MAX, &n) >= 0)
         return (unsigned) n;
     return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+}
+
+void context_print_table(struct table *table)
+{
+    if (isatty(STDOUT_FILENO))
+        table_fit(table, context_columns());
+    table_print(table, stdout, context_wants_color());
 }
 
 bool context_wants_color(void)
@@ -226,14 +238,26 @@ int context_summary(struct context *context, uint16_t port, const struct summary
     return 0;
 }
 
-void print_gaps(const struct gap_list *gaps, bool utc)
+const char *gap_span(char buffer[static GAP_SPAN_SIZE], const struct gap *gap, bool utc)
 {
     char from[FORMAT_SIZE], until[FORMAT_SIZE];
+
+    format_timestamp(from, gap->from_usec, utc);
+    format_timestamp(until, gap->until_usec, utc);
+    if (strcmp(from, until) == 0)
+        snprintf(buffer, GAP_SPAN_SIZE, "at %s", from);
+    else
+        snprintf(buffer, GAP_SPAN_SIZE, "from %s to %s", from, until);
+    return buffer;
+}
+
+void print_gaps(const struct gap_list *gaps, bool utc)
+{
+    char span[GAP_SPAN_SIZE];
 
     if (gaps->n)
         puts("\nGaps:");
     for (size_t i = 0; i < gaps->n; i++)
-        printf("  %s to %s: %s\n", format_timestamp(from, gaps->gaps[i].from_usec, utc),
-               format_timestamp(until, gaps->gaps[i].until_usec, utc),
+        printf("  %s: %s\n", gap_span(span, &gaps->gaps[i], utc),
                gap_reason_explain(gaps->gaps[i].reason));
 }

@@ -13,11 +13,15 @@
 /* Blanks between columns. */
 #define SEPARATION 2
 
+/* A text is not cut to less than this. */
+#define MIN_TEXT_WIDTH 12
+
 struct table {
     const struct column *columns;
     const char **titles; /* those of the columns */
     size_t n_columns;
     size_t *widths; /* of each column, so far */
+    unsigned rank;  /* from this one on, columns are left out; 0: none is */
     char **cells;
     size_t n_cells;
     size_t size;
@@ -93,13 +97,43 @@ int table_add(struct table *table, const char *format, ...)
     return 0;
 }
 
+static bool is_shown(const struct table *table, size_t column)
+{
+    return !table->rank || table->columns[column].rank < table->rank;
+}
+
 size_t table_width(const struct table *table)
 {
     size_t width = 0;
 
     for (size_t i = 0; i < table->n_columns; i++)
-        width += table->widths[i] + (i ? SEPARATION : 0);
+        if (is_shown(table, i))
+            width += table->widths[i] + (width ? SEPARATION : 0);
     return width;
+}
+
+void table_fit(struct table *table, size_t columns)
+{
+    size_t width, last = table->n_columns - 1;
+    unsigned rank = 0;
+
+    for (size_t i = 0; i < table->n_columns; i++)
+        if (table->columns[i].rank > rank)
+            rank = table->columns[i].rank;
+    for (; rank && table_width(table) > columns; rank--)
+        table->rank = rank;
+
+    width = table_width(table);
+    if (width <= columns || table->columns[last].alignment != ALIGN_LEFT || !is_shown(table, last))
+        return;
+    width = width - columns < table->widths[last] ? table->widths[last] - (width - columns) : 0;
+    if (width < MIN_TEXT_WIDTH)
+        width = MIN_TEXT_WIDTH;
+    if (width >= table->widths[last])
+        return;
+    table->widths[last] = width;
+    for (size_t i = last; i < table->n_cells; i += table->n_columns)
+        text_cut(table->cells[i], width);
 }
 
 /** Prints a row without blanks at its end. */
@@ -111,6 +145,8 @@ static void print_row(const struct table *table, FILE *file, const char *const *
         size_t padding = table->widths[i] - text_width(cells[i]);
         bool right = table->columns[i].alignment == ALIGN_RIGHT;
 
+        if (!is_shown(table, i))
+            continue;
         if (*cells[i]) {
             fprintf(file, "%*s%s", (int) (blanks + (right ? padding : 0)), "", cells[i]);
             blanks = right ? 0 : padding;

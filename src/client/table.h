@@ -22,6 +22,7 @@ enum alignment {
 struct column {
     const char *title;
     enum alignment alignment;
+    unsigned rank; /* see table_fit(); 0: it stays */
 };
 
 /** @columns must live as long as the table. NULL without memory. */
@@ -31,6 +32,12 @@ DEFINE_CLEANUP(struct table, table_free)
 
 /** Appends a cell, row by row, and makes it printable. Returns 0 or -ENOMEM. */
 int table_add(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/**
+ * Makes the table fit a terminal: leaves out columns, those of the highest rank first, and cuts the
+ * last one if that is a text.
+ */
+void table_fit(struct table *table, size_t columns);
 
 /** Prints the table; with @color, titles are underlined. */
 void table_print(const struct table *table, FILE *file, bool color);

@@ -75,6 +75,22 @@ size_t text_width(const char *text)
     return width;
 }
 
+void text_cut(char *text, size_t columns)
+{
+    static const char mark[] = "..";
+    const char *rest = text;
+    char *end = text;
+    wchar_t character;
+    unsigned width;
+    size_t used = strlen(mark);
+
+    if (text_width(text) <= columns)
+        return;
+    while (text_next(&rest, &character, &width) && (used += width) <= columns)
+        end = text + (rest - text);
+    strcpy(end, mark);
+}
+
 static wchar_t folded(const char **text)
 {
     return **text ? (wchar_t) towlower((wint_t) decode(text)) : 0;

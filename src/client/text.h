@@ -21,6 +21,9 @@ bool text_next(const char **text, wchar_t *ret, unsigned *ret_columns);
 /** Terminal columns that a UTF-8 text takes. */
 size_t text_width(const char *text);
 
+/** Cuts a UTF-8 text that takes more than @columns, and marks its end with "..". */
+void text_cut(char *text, size_t columns);
+
 /** Whether @text has @part in it, whatever the case of either. Everything has the empty text. */
 bool text_contains(const char *text, const char *part);
 

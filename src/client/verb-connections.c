@@ -42,10 +42,10 @@ static int print_connections(uint16_t port, const struct connection_list *list,
                              enum unit_system units)
 {
     static const struct column columns[] = {
-        {"ROLE", ALIGN_LEFT},     {"STATE", ALIGN_LEFT},     {"LOCAL", ALIGN_LEFT},
-        {"REMOTE", ALIGN_LEFT},   {"RECEIVED", ALIGN_RIGHT}, {"SENT", ALIGN_RIGHT},
-        {"RX RATE", ALIGN_RIGHT}, {"TX RATE", ALIGN_RIGHT},  {"RTT", ALIGN_RIGHT},
-        {"RETR", ALIGN_RIGHT},    {"SINCE", ALIGN_RIGHT},    {"PROCESS", ALIGN_LEFT},
+        {"ROLE", ALIGN_LEFT, 3},     {"STATE", ALIGN_LEFT, 6},    {"LOCAL", ALIGN_LEFT, 4},
+        {"REMOTE", ALIGN_LEFT},      {"RECEIVED", ALIGN_RIGHT},   {"SENT", ALIGN_RIGHT},
+        {"RX RATE", ALIGN_RIGHT, 1}, {"TX RATE", ALIGN_RIGHT, 1}, {"RTT", ALIGN_RIGHT, 5},
+        {"RETR", ALIGN_RIGHT, 7},    {"SINCE", ALIGN_RIGHT, 2},   {"PROCESS", ALIGN_LEFT},
     };
     _cleanup_(table_freep) struct table *table = table_new(columns, ELEMENTSOF(columns));
     int r = table ? 0 : -ENOMEM;
@@ -57,7 +57,7 @@ static int print_connections(uint16_t port, const struct connection_list *list,
     printf("Port %u, %zu open\n", port, list->n);
     if (list->n) {
         putchar('\n');
-        table_print(table, stdout, context_wants_color());
+        context_print_table(table);
     }
     return 0;
 }
@@ -72,6 +72,9 @@ static int show_connections(struct context *context, uint16_t port, struct json_
         return r;
     if (context->arguments.json)
         return json_emit(list, json_connections(port, &connections));
+    if (!context->arguments.port && !connections.n)
+        return -ENODATA; /* of all ports, those that have some */
+    context_begin_text(context);
     return print_connections(port, &connections, context->arguments.units);
 }
 
@@ -82,5 +85,9 @@ int verb_connections(struct context *context)
 
     if (r >= 0)
         r = context_show(context, show_connections, &reason);
+    if (r == -ENODATA) {
+        puts("No connection is open.");
+        r = 0;
+    }
     return r < 0 ? report_failure(context, &reason, r) : STATUS_DONE;
 }

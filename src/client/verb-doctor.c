@@ -152,17 +152,16 @@ static void check_gaps(void *subject, struct finding *finding)
 {
     const struct patient *patient = subject;
     const struct gap *last = patient->gaps.n ? &patient->gaps.gaps[patient->gaps.n - 1] : NULL;
-    char from[FORMAT_SIZE], until[FORMAT_SIZE];
+    char span[GAP_SPAN_SIZE];
 
     if (!patient->way)
         return;
     if (!last)
         find(finding, VERDICT_OK, "No gap in %d days", RECENT_DAYS);
     else
-        find(finding, VERDICT_NOTE, "%zu %s in %d days, the last from %s to %s: %s",
-             patient->gaps.n, patient->gaps.n == 1 ? "gap" : "gaps", RECENT_DAYS,
-             format_timestamp(from, last->from_usec, false),
-             format_timestamp(until, last->until_usec, false), gap_reason_explain(last->reason));
+        find(finding, VERDICT_NOTE, "%zu %s in %d days, the last %s: %s", patient->gaps.n,
+             patient->gaps.n == 1 ? "gap" : "gaps", RECENT_DAYS, gap_span(span, last, false),
+             gap_reason_explain(last->reason));
 }
 
 static void check_ledger(void *subject, struct finding *finding)
@@ -194,7 +193,8 @@ static void check_locale(void *subject, struct finding *finding)
         find(finding, VERDICT_OK, "The locale has all of Unicode");
     else
         find(finding, VERDICT_NOTE,
-             "The locale's characters are %s, so graphs are coarse and other scripts are '?': "
+             "The locale's characters are %s, so graphs are coarse, and the dashboard shows other "
+             "scripts as '?': "
              "LC_ALL=C.UTF-8",
              nl_langinfo(CODESET));
 }

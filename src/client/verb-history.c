@@ -112,8 +112,8 @@ static int make_table(struct table **ret, const struct history *rows, unsigned b
                       uint64_t now, const struct arguments *arguments)
 {
     static const struct column columns[] = {
-        {"FROM", ALIGN_LEFT}, {"RECEIVED", ALIGN_RIGHT}, {"SENT", ALIGN_RIGHT},
-        {"SUM", ALIGN_RIGHT}, {"RATE", ALIGN_RIGHT},     {"CONNECTIONS", ALIGN_RIGHT},
+        {"FROM", ALIGN_LEFT},    {"RECEIVED", ALIGN_RIGHT}, {"SENT", ALIGN_RIGHT},
+        {"SUM", ALIGN_RIGHT, 1}, {"RATE", ALIGN_RIGHT, 2},  {"CONNECTIONS", ALIGN_RIGHT, 3},
         {"", ALIGN_LEFT},
     };
     _cleanup_(table_freep) struct table *table = table_new(columns,
@@ -147,14 +147,24 @@ static unsigned space_for_bars(const struct table *table)
     return columns - used < MAX_BAR_WIDTH ? (unsigned) (columns - used) : MAX_BAR_WIDTH;
 }
 
-static int print_history(uint16_t port, const struct summary *summary,
-                         const struct arguments *arguments)
+/** The first day of which detail is kept, if a range begins before that and by is shorter. */
+static bool find_horizon(const struct context *context, const struct summary *summary,
+                         struct date *ret)
 {
+    *ret = date_add_days(date_of(now_usec(CLOCK_REALTIME)), -(int) context->retention_days);
+    return context->arguments.by < RESOLUTION_DAY && date_compare(summary->range.first, *ret) < 0;
+}
+
+static int print_history(const struct context *context, uint16_t port,
+                         const struct summary *summary)
+{
+    const struct arguments *arguments = &context->arguments;
     _cleanup_(table_freep) struct table *table = NULL, *with_bars = NULL;
     char first[DATE_STRING_SIZE], last[DATE_STRING_SIZE];
     const struct history *rows = &summary->rows;
     uint64_t now = now_usec(CLOCK_REALTIME);
     bool unfinished = false;
+    struct date horizon;
     unsigned bar_width;
     int r;
 
@@ -171,11 +181,15 @@ static int print_history(uint16_t port, const struct summary *summary,
            resolution_to_string(arguments->by), date_format(summary->range.first, first),
            date_format(summary->range.last, last));
     if (rows->n)
-        table_print(with_bars ?: table, stdout, context_wants_color());
+        context_print_table(with_bars ?: table);
     else
         puts("No traffic.");
     if (unfinished)
         puts("\n* not over yet");
+    if (find_horizon(context, summary, &horizon))
+        printf("\n5 minutes and hours are kept for %" PRIu32
+               " days, since %s; before, try --by day\n",
+               context->retention_days, date_format(horizon, first));
     print_gaps(&summary->gaps, arguments->utc);
     return 0;
 }
@@ -213,11 +227,12 @@ static int show_history(struct context *context, uint16_t port, struct json_obje
     if (arguments->json)
         return json_emit(
             list, json_history(port, arguments->role, arguments->by, &summary, arguments->utc));
-    if (arguments->csv)
+    if (arguments->csv) {
         print_csv(port, &summary, arguments);
-    else
-        return print_history(port, &summary, arguments);
-    return 0;
+        return 0;
+    }
+    context_begin_text(context);
+    return print_history(context, port, &summary);
 }
 
 int verb_history(struct context *context)

@@ -44,7 +44,7 @@ int verb_list_ports(struct context *context)
             r = table_add(table, "%s", list.ports[i].description);
     if (r < 0)
         return report_failure(context, &reason, r);
-    table_print(table, stdout, context_wants_color());
+    context_print_table(table);
     return STATUS_DONE;
 }
 

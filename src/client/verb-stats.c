@@ -62,7 +62,7 @@ static int print_port(const struct port_stats *stats, const struct arguments *ar
         return -ENOMEM;
     printf("Port %u%s%s%s\n\n", stats->port, *stats->description ? " (" : "", stats->description,
            *stats->description ? ")" : "");
-    table_print(table, stdout, context_wants_color());
+    context_print_table(table);
     putchar('\n');
     if (!only_client)
         printf("Connections: %" PRIu64 " open, %" PRIu64 " in all\n", server->connections,
@@ -115,9 +115,9 @@ static int show_live(struct context *context, uint16_t port, struct json_object 
 static int show_all_live(struct context *context, struct reason *reason)
 {
     static const struct column columns[] = {
-        {"PORT", ALIGN_RIGHT},     {"RX RATE", ALIGN_RIGHT},  {"TX RATE", ALIGN_RIGHT},
-        {"TODAY RX", ALIGN_RIGHT}, {"TODAY TX", ALIGN_RIGHT}, {"RX", ALIGN_RIGHT},
-        {"TX", ALIGN_RIGHT},       {"OPEN", ALIGN_RIGHT},     {"DESCRIPTION", ALIGN_LEFT},
+        {"PORT", ALIGN_RIGHT},        {"RX RATE", ALIGN_RIGHT},     {"TX RATE", ALIGN_RIGHT},
+        {"TODAY RX", ALIGN_RIGHT, 2}, {"TODAY TX", ALIGN_RIGHT, 2}, {"RX", ALIGN_RIGHT, 3},
+        {"TX", ALIGN_RIGHT, 3},       {"OPEN", ALIGN_RIGHT, 1},     {"DESCRIPTION", ALIGN_LEFT},
     };
     _cleanup_(table_freep) struct table *table = table_new(columns, ELEMENTSOF(columns));
     int r;
@@ -128,7 +128,7 @@ static int show_all_live(struct context *context, struct reason *reason)
     r = context_show(context, show_live, reason);
     context->table = NULL;
     if (r >= 0 && !context->arguments.json)
-        table_print(table, stdout, context_wants_color());
+        context_print_table(table);
     return r;
 }
 
@@ -174,9 +174,13 @@ static int print_range(uint16_t port, const struct summary *summary,
                        const struct arguments *arguments)
 {
     static const struct column columns[] = {
-        {"DAY", ALIGN_LEFT},          {"RECEIVED", ALIGN_RIGHT}, {"SENT", ALIGN_RIGHT},
-        {"SUM", ALIGN_RIGHT},         {"PEAK RX", ALIGN_RIGHT},  {"PEAK TX", ALIGN_RIGHT},
-        {"CONNECTIONS", ALIGN_RIGHT},
+        {"DAY", ALIGN_LEFT},
+        {"RECEIVED", ALIGN_RIGHT},
+        {"SENT", ALIGN_RIGHT},
+        {"SUM", ALIGN_RIGHT, 1},
+        {"PEAK RX", ALIGN_RIGHT, 2},
+        {"PEAK TX", ALIGN_RIGHT, 2},
+        {"CONNECTIONS", ALIGN_RIGHT, 3},
     };
     _cleanup_(table_freep) struct table *table = table_new(columns, ELEMENTSOF(columns));
     struct date today = date_of(now_usec(CLOCK_REALTIME));
@@ -196,7 +200,7 @@ static int print_range(uint16_t port, const struct summary *summary,
         return r;
     printf("Port %u as %s, %s to %s\n\n", port, role_to_string(arguments->role),
            date_format(summary->range.first, first), date_format(summary->range.last, last));
-    table_print(table, stdout, context_wants_color());
+    context_print_table(table);
     print_rest(summary, arguments);
     return 0;
 }
@@ -213,6 +217,7 @@ static int show_range(struct context *context, uint16_t port, struct json_object
         return r;
     if (arguments->json)
         return json_emit(list, json_range(port, arguments->role, &summary, arguments->utc));
+    context_begin_text(context);
     return print_range(port, &summary, arguments);
 }
 

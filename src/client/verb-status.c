@@ -34,13 +34,12 @@ static void print_status(const struct service_status *status, const struct port_
 
 static void print_gaps_in_short(const struct gap_list *gaps)
 {
-    char from[FORMAT_SIZE], until[FORMAT_SIZE];
+    char span[GAP_SPAN_SIZE];
     const struct gap *last = gaps->n ? &gaps->gaps[gaps->n - 1] : NULL;
 
     if (last)
-        printf("      Gaps: %zu, the last from %s to %s: %s\n", gaps->n,
-               format_timestamp(from, last->from_usec, false),
-               format_timestamp(until, last->until_usec, false), gap_reason_explain(last->reason));
+        printf("      Gaps: %zu, the last %s: %s\n", gaps->n, gap_span(span, last, false),
+               gap_reason_explain(last->reason));
     else
         puts("      Gaps: none");
 }

@@ -80,7 +80,7 @@ static void print_line(struct watch *watch, uint16_t port, const struct role_fig
     struct tm tm;
 
     if (watch->lines % LINES_PER_PAGE == 0 && (watch->lines == 0 || isatty(STDOUT_FILENO)))
-        printf("%-8s  %5s  %14s  %14s  %12s  %12s  %5s\n", "TIME", "PORT", "RX RATE", "TX RATE",
+        printf("%-8s  %5s  %13s  %13s  %11s  %11s  %5s\n", "TIME", "PORT", "RX RATE", "TX RATE",
                "TODAY RX", "TODAY TX", "OPEN");
     watch->lines++;
     if (arguments->utc)
@@ -88,7 +88,7 @@ static void print_line(struct watch *watch, uint16_t port, const struct role_fig
     else
         localtime_r(&sec, &tm);
     strftime(stamp, sizeof(stamp), "%T", &tm);
-    printf("%-8s  %5u  %14s  %14s  %12s  %12s  %5" PRIu64 "\n", stamp, port,
+    printf("%-8s  %5u  %13s  %13s  %11s  %11s  %5" PRIu64 "\n", stamp, port,
            format_rate(rx, rates->rx_rate, arguments->units),
            format_rate(tx, rates->tx_rate, arguments->units),
            format_bytes(today_rx, f->today_rx_bytes, arguments->units),

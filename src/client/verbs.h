@@ -19,6 +19,7 @@ struct context {
     uint32_t retention_days;       /* see context_use_zone() */
     pid_t agent;                   /* polkit's, 0 if there is none */
     struct table *table;           /* what several ports are rows of, if anything */
+    bool shown;                    /* see context_begin_text() */
 };
 
 /** Connects to portmond. Returns 0 or a negative errno with @reason. */
@@ -48,11 +49,17 @@ typedef int (*show_port)(struct context *context, uint16_t port, struct json_obj
  */
 int context_show(struct context *context, show_port show, struct reason *reason);
 
+/** Begins the text of one of several ports: a blank line parts it from the one before. */
+void context_begin_text(struct context *context);
+
 /** Says on standard error how to watch a port. */
 void hint_no_ports(void);
 
 /** How wide the terminal is, if it is one: COLUMNS, or what it says itself, or 80. */
 unsigned context_columns(void);
+
+/** Prints a table, and on a terminal as much of it as fits. */
+void context_print_table(struct table *table);
 
 /** Whether standard output is a terminal that wants colours. */
 bool context_wants_color(void);
@@ -76,6 +83,11 @@ struct summary_request {
  */
 int context_summary(struct context *context, uint16_t port, const struct summary_request *request,
                     struct summary *ret, struct reason *reason);
+
+#define GAP_SPAN_SIZE 128
+
+/** When a gap was: "from … to …", or "at …" if it took less than a second. */
+const char *gap_span(char buffer[static GAP_SPAN_SIZE], const struct gap *gap, bool utc);
 
 /** Prints gaps as lines of text, if there are any. */
 void print_gaps(const struct gap_list *gaps, bool utc);

@@ -281,13 +281,57 @@ def bars_fit():
         left = columns - table - 2
         longest = max(map(len, bars(text)))
         equal(longest, 0 if left < 8 else min(left, 40), f"longest bar in {columns} columns")
-        true(max(map(len, text.splitlines())) <= max(columns, table, others), f"{columns} are enough")
         # COLUMNS wins over the terminal; what is no number does not.
         for other, value in ((columns, str(columns)), (300, "x"), (300, "0"), (300, "-5"), (300, "99999999999")):
             text = on_terminal(*options, columns=300, environment={"NO_COLOR": "1", "COLUMNS": value})
             wanted = 0 if other - table - 2 < 8 else min(other - table - 2, 40)
             equal(max(map(len, bars(text))), wanted, f"longest bar with COLUMNS={value}")
-            equal(re.sub(r" *[▏▎▍▌▋▊▉█]*$", "", text, flags=re.MULTILINE), plain, "the rest of the text")
+            if other >= table:
+                equal(re.sub(r" *[▏▎▍▌▋▊▉█]*$", "", text, flags=re.MULTILINE), plain, "the rest of the text")
+
+
+# What stays in a table, however narrow the terminal is; the rates where nothing else is told.
+ESSENTIAL = {"PORT", "DESCRIPTION", "DAY", "FROM", "RECEIVED", "SENT", "REMOTE", "PROCESS"}
+RATES = {"RX RATE", "TX RATE"}
+
+
+@test
+def tables_fit():
+    """On a narrow terminal the columns that matter least are left out, and the last text is cut"""
+    for arguments in TABLES:
+        plain = {title for line, _ in tables(daemon.portmon(*arguments)) for title, _, _ in cells(line)}
+        before = plain
+        essential = ESSENTIAL if "RECEIVED" in plain else ESSENTIAL | RATES
+        for columns in 300, 120, 100, 80, 60, 50, 40, 20:
+            text = on_terminal(*arguments, columns=columns, environment={"NO_COLOR": "1"})
+            text = re.sub(" *[▏▎▍▌▋▊▉█]*$", "", text, flags=re.MULTILINE)
+            check_alignment(text, f"{arguments} in {columns} columns")
+            for title, rows in tables(text):
+                titles = {title for title, _, _ in cells(title)}
+                true(titles <= before and essential & plain <= titles, f"{titles} of {before} in {columns} columns")
+                fits = all(width(line) <= columns for line in (title, *rows))
+                true(fits or titles <= essential or arguments[:2] == ["stats", "-p"], f"{arguments} fit {columns}: {text}")
+            before = titles
+
+
+@test
+def texts_are_cut():
+    """What is cut of a description is marked, and only on a terminal"""
+    for columns, left in (40, DESCRIPTION), (22, "Wéb 日本語 e\u0301 .."), (21, "Wéb 日本語 e\u0301.."), (20, "Wéb 日本語 .."), (1, "Wéb 日本語.."):
+        (_, rows), = tables(on_terminal("list-ports", columns=columns, environment={"NO_COLOR": "1"}))
+        equal(rows[1].split(maxsplit=1)[1], left, f"the description in {columns} columns")
+    true(DESCRIPTION in daemon.portmon("list-ports"), "all of it in a pipe")
+
+
+@test
+def forgotten_detail():
+    """Where a range begins before the time that detail is kept for, that is told, but not to machines"""
+    kept = past.zone.today() - 180 * DAY
+    for first, by, wanted in ((kept, "hour", False), (kept - DAY, "hour", True), (kept - DAY, "5min", True), (kept - DAY, "day", False)):
+        options = ["history", "-p", EMPTY, "--by", by, "--from", first, "--to", past.zone.today()]
+        text = daemon.portmon(*options)
+        equal(f"for 180 days, since {kept}; before, try --by day\n" in text, wanted, f"whether it is told by {by} since {first}")
+        true("kept" not in daemon.portmon(*options, "--csv") + daemon.portmon(*options, "--json"), "machines are not told")
 
 
 # ---- JSON ----
@@ -353,7 +397,7 @@ CONNECTIONS = {"port": number, "count": number, "connections": [{
     "+process": text}]}
 STATUS = {"running": one_of(True), "uptime": number, "start_time": moment, "monitored_ports": number,
           "port_infos": [NAMED], "data_dir": text, "retention_days": number, "socket_path": text, "version": text,
-          "collector": text, "+time_zone": text, "+gaps": GAPS,
+          "collector": text, "+time_zone": text, "+ledger_failure": text, "+gaps": GAPS,
           "+losses": {name: number for name in ("storage_failures", "lost_closes", "unsettled", "skipped_events")}}
 
 SCHEMAS = {

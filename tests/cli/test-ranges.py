@@ -434,11 +434,12 @@ def gaps():
                         equal([(*time, gap["reason"]) for time, gap in zip(times, found)], wanted, f"gaps of {options}")
                         text = daemon.portmon(*options, *utc)
                         for gap in found:
-                            true(f"{gap['from']} to {gap['until']}: {gap['text']}" in text, f"{gap} is in {text}")
+                            span = f"from {gap['from']} to {gap['until']}" if gap["from"] != gap["until"] else f"at {gap['from']}"
+                            true(f"  {span}: {gap['text']}\n" in text, f"{gap} is in {text}")
                         equal("Gaps:" in text, bool(wanted), f"whether {text} has gaps")
             # One more is the daemon's own: it was stopped while the past was written.
             equal(len(daemon.json("status")["gaps"]), len(known) + 1, "gaps of status")
-            true(f"Gaps: {len(known) + 1}, the last from" in daemon.portmon("status"), "number of gaps in the text")
+            true(f"Gaps: {len(known) + 1}, the last " in daemon.portmon("status"), "number of gaps in the text")
 
         stable(zone, look)
 

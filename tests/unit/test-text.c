@@ -37,6 +37,32 @@ TEST(width)
     setlocale(LC_ALL, "C.UTF-8");
 }
 
+TEST(cut)
+{
+    static const struct {
+        const char *text;
+        size_t columns;
+        const char *wanted;
+    } cases[] = {
+        {"", 12, ""},
+        {"exactly", 7, "exactly"},
+        {"a little more", 12, "a little m.."},
+        {"日本語日本語", 12, "日本語日本語"},
+        {"日本語日本語", 11, "日本語日.."},
+        {"e\u0301e\u0301e\u0301e\u0301", 3, "e\u0301.."},
+        {"\xff\xff\xff\xff", 3, "\xff.."},
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        char text[64];
+
+        CONTEXT("case %zu", i);
+        strcpy(text, cases[i].text);
+        text_cut(text, cases[i].columns);
+        CHECK_STREQ(text, cases[i].wanted);
+    }
+}
+
 TEST(characters)
 {
     static const wchar_t all[] = {L'a', 0x7f, 0x80, 0x7ff, 0x800, 0xffff, 0x10000, 0x10ffff};
