@@ -144,8 +144,11 @@ def copy_libraries(program, root):
             write(root / "etc/systemd/system/portmond.service.d/sanitizer.conf", SANITIZER)
 
 
-def boot(root, file, console, cgroup):
-    """Boots, waits for the end, and returns whether it came in time."""
+def boot(root, file, console, cgroup, contained):
+    """
+    Boots, waits for the end, and returns whether it came in time. In one that is not contained the
+    service finds the cgroup that holds all others, as on a machine of its own.
+    """
     unit = "etc/systemd/system/suite.service"
     write(root / unit, UNIT.format(file=file, report=REPORT, patience=os.environ.get("PORTMON_PATIENCE", "1"),
                                    top=TOP, build=BUILD))
@@ -162,7 +165,8 @@ def boot(root, file, console, cgroup):
              "--register=no", "--keep-unit", "--boot", "--private-network",
              "--capability=CAP_BPF,CAP_PERFMON,CAP_NET_ADMIN,CAP_SYS_ADMIN",
              "--system-call-filter=bpf perf_event_open"],
-            env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1"},
+            env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1",
+                 "SYSTEMD_NSPAWN_USE_CGNS": "1" if contained else "0"},
             preexec_fn=lambda: (cgroup / "cgroup.procs").write_text("0"),
             stdin=subprocess.DEVNULL, stdout=console, stderr=console, timeout=TIMEOUT_SEC)
         return True
@@ -186,9 +190,9 @@ def print_journal(root, console):
 # ---- beginning and end ----
 
 
-def run_file(file, root, cgroup, console, report):
+def run_file(file, root, cgroup, console, report, contained):
     with open(console, "wb") as output:
-        ended = boot(root, file, output, cgroup)
+        ended = boot(root, file, output, cgroup, contained)
     text = (root / REPORT).read_text(errors="replace") if (root / REPORT).exists() else ""
     if not ended:
         print(f"# {file} did not end within {TIMEOUT_SEC} seconds")
@@ -206,12 +210,12 @@ def run_files(files, bare_files, lower, memory, cgroup):
         install(root)
     for file in files:
         with Layer(memory, file, installed.upper, furnished.upper, lower).mounted() as root:
-            run_file(file, root, cgroup, console, report)
+            run_file(file, root, cgroup, console, report, contained=False)
     with Layer(memory, "bare", furnished.upper, lower).mounted() as root, contextlib.ExitStack() as stack:
         for path in sources():
             stack.enter_context(mounted(root / str(path).lstrip("/"), path, "--bind"))
         for file in bare_files:
-            run_file(file, root, cgroup, console, report)
+            run_file(file, root, cgroup, console, report, contained=True)
     print(f"1..{report.points}")
     return 1 if report.failed else 0
 

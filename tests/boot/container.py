@@ -140,7 +140,7 @@ def stopped_polkit():
 # ---- others ----
 
 
-def as_user(name, function, *arguments):
+def as_user(name, function, *arguments, cgroup=None):
     """Calls a function in a process of that user; returns what it returns, raises what it raises."""
     user = pwd.getpwnam(name)
     read_end, write_end = os.pipe()
@@ -148,6 +148,8 @@ def as_user(name, function, *arguments):
     child = os.fork()
     if child == 0:
         try:
+            if cgroup:
+                (cgroup / "cgroup.procs").write_text("0")
             os.initgroups(name, user.pw_gid)
             os.setgid(user.pw_gid)
             os.setuid(user.pw_uid)

@@ -6,7 +6,7 @@ from container import *
 TOP = pathlib.Path(os.environ["PORTMON_TOP"])
 STATE = pathlib.Path("/suite/state.json")
 
-PORT, OTHER = 19541, 19542
+PORT, OTHER, THIRD = 19541, 19542, 19543
 SIZES = 123457, 765433  # what transfer() moves
 
 # What comes and goes on any system, and what the tests bring along.
@@ -24,8 +24,8 @@ def quickstart(*arguments):
                           text=True, env={**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"})
 
 
-def install():
-    done = quickstart("--port", str(PORT))
+def install(*ports):
+    done = quickstart(*(f"--port={port}" for port in (PORT, *ports)))
     equal(done.returncode, 0, f"the exit status of quickstart, which says {done.stderr!r}")
     return done.stdout
 

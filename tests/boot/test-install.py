@@ -30,16 +30,16 @@ def it_counts():
 
 @test
 def quickstart_again():
-    """Another quickstart is an update: ports stay, and not even what passes meanwhile is lost"""
+    """Another quickstart updates: ports stay, new ones are added, and not even what passes meanwhile is lost"""
     with socket.create_server(("127.0.0.1", PORT)) as listener, \
             socket.create_connection(("127.0.0.1", PORT)) as client, listener.accept()[0] as server:
         process = pid()
-        install()
+        install(THIRD)
         true(pid() != process, "it was started anew")
         move(client, server, SIZES[0])
         move(server, client, SIZES[1])
     equal(settled(PORT), [*(2 * size for size in SIZES), 2], "the figures")
-    equal(list_ports(), {PORT: "", OTHER: "API"}, "the ports")
+    equal(list_ports(), {PORT: "", OTHER: "API", THIRD: ""}, "the ports")
 
 
 @test

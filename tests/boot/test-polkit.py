@@ -136,6 +136,37 @@ def make_table():
 make_table()
 
 
+@contextlib.contextmanager
+def session(user, seat):
+    """Somebody logs in, at a seat or from afar; gives the cgroup of what they run."""
+    with subprocess.Popen(["runuser", "--login", "--shell=/bin/sh", user, "--command",
+                           "echo $XDG_SESSION_ID; exec sleep infinity"],
+                          env={**os.environ, "XDG_SEAT": seat}, stdout=subprocess.PIPE, text=True) as login:
+        try:
+            scope = f"session-{login.stdout.readline().strip()}.scope"
+            yield pathlib.Path("/sys/fs/cgroup" + show("ControlGroup", scope))
+        finally:
+            login.terminate()
+
+
+def make_sessions():
+    for where, seat, wanted in ("at the machine", "seat0", ALLOWED), ("from afar", "", ASK):
+        def row(seat=seat, wanted=wanted):
+            def call():
+                with bus() as connection:
+                    return {method: outcome(connection, method, *arguments) for method, arguments in GUARDED.items()}
+
+            reset()
+            with session("ordinary", seat) as cgroup:
+                equal(as_user("ordinary", call, cgroup=cgroup),
+                      {**dict.fromkeys(GUARDED, ASK), "ListConnections": wanted, "Flush": wanted}, "what comes of it")
+        row.__doc__ = f"another user, logged in {where}, may flush and see connections: {wanted or 'allowed'}"
+        test(row)
+
+
+make_sessions()
+
+
 # ---- when polkit does not answer ----
 
 
