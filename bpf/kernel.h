@@ -13,10 +13,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* <linux/in.h> and <sys/socket.h> do not compile for BPF */
+/* <errno.h>, <linux/in.h> and <sys/socket.h> do not compile for BPF */
 #define AF_INET     2
 #define AF_INET6    10
 #define IPPROTO_TCP 6
+#define EEXIST      17
 
 /* Since Linux 6.12; older headers lack it, older kernels refuse it. */
 #define TCP_SOCK_OPS_CB_FLAGS 1008
@@ -118,6 +119,13 @@ struct bpf_iter__bpf_sk_storage_map {
     struct bpf_iter_meta *meta;
     struct bpf_map *map;
     struct sock *sk;
+    void *value;
+};
+
+struct bpf_iter__bpf_map_elem {
+    struct bpf_iter_meta *meta;
+    struct bpf_map *map;
+    void *key;
     void *value;
 };
 

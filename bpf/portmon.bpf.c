@@ -16,6 +16,7 @@
  */
 
 #include "kernel.h"
+#include "maps.h"
 #include "portmon-abi.h"
 #include "stream.h"
 
@@ -26,82 +27,12 @@
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
-/* Whether scans may ask sock_ops to report the end of adopted connections: needs Linux 5.14. */
-const volatile bool can_enroll = true;
-
 struct {
     __uint(type, BPF_MAP_TYPE_SK_STORAGE);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, int);
     __type(value, struct portmon_socket);
 } sockets SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __uint(max_entries, PORTMON_MAX_PAGES);
-    __type(key, __u32);
-    __type(value, struct portmon_page);
-} pages SEC(".maps");
-
-/* Of its own, so that it can go on when the others are replaced. */
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(map_flags, BPF_F_MMAPABLE);
-    __uint(max_entries, 1);
-    __type(key, __u32);
-    __type(value, struct portmon_watch);
-} watch SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(map_flags, BPF_F_MMAPABLE);
-    __uint(max_entries, 1);
-    __type(key, __u32);
-    __type(value, struct portmon_control);
-} control SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(map_flags, BPF_F_MMAPABLE);
-    __uint(max_entries, 1);
-    __type(key, __u32);
-    __type(value, struct portmon_health);
-} health SEC(".maps");
-
-#define ADD(counter, amount) __sync_fetch_and_add(&(counter), (amount))
-
-/* The maps of one element, each found by key 0. */
-#define ONLY(map)                                                \
-    ({                                                           \
-        __u32 zero = 0;                                          \
-        (typeof(*map.value) *) bpf_map_lookup_elem(&map, &zero); \
-    })
-
-#define COUNT(what)                              \
-    do {                                         \
-        struct portmon_health *h = ONLY(health); \
-        if (h)                                   \
-            ADD(h->what, 1);                     \
-    } while (0)
-
-static __always_inline bool is_watched(__u16 port)
-{
-    struct portmon_watch *list = ONLY(watch);
-
-    return list && list->watched[port];
-}
-
-/** The counters of a watched port, or NULL if it was never watched. */
-static __always_inline struct portmon_counters *counters_of(__u16 port, __u8 role)
-{
-    __u32 key = port / PORTMON_PAGE_PORTS;
-    struct portmon_page *page = bpf_map_lookup_elem(&pages, &key);
-
-    if (!page)
-        return NULL;
-    return &page->port[port % PORTMON_PAGE_PORTS][role % _PORTMON_ROLE_MAX];
-}
 
 /* How often a closing program tries against walkers before it counts the close as unsettled. The
  * only rivals are walks, and a walk tries once per socket. */
@@ -301,9 +232,9 @@ static __always_inline int on_state_change(struct sock *sk, int old, int new)
     tp = bpf_skc_to_tcp_sock(sk);
     if (!tp)
         return 0;
-    if (opens)
+    if (opens || is_aborted_fast_open(tp, old))
         on_open(sk, tp, old == BPF_TCP_SYN_SENT);
-    else
+    if (new == BPF_TCP_CLOSE)
         on_close(sk, tp, old);
     return 0;
 }
@@ -321,19 +252,6 @@ int BPF_PROG(portmon_state_2, struct sock *sk, int old, int new)
 }
 
 /* ---- walks: all watched sockets of all namespaces ---- */
-
-static __always_inline void measure_rates(struct portmon_socket *account, __u64 tick_nsec)
-{
-    __u64 rx = account->rx >> 1, tx = account->tx >> 1, elapsed = tick_nsec - account->tick_nsec;
-
-    if ((__s64) elapsed <= 0)
-        return;
-    account->rx_rate = (rx - account->tick_rx) * 1000000000 / elapsed;
-    account->tx_rate = (tx - account->tick_tx) * 1000000000 / elapsed;
-    account->tick_rx = rx;
-    account->tick_tx = tx;
-    account->tick_nsec = tick_nsec;
-}
 
 SEC("iter/bpf_sk_storage_map")
 int portmon_walk(struct bpf_iter__bpf_sk_storage_map *ctx)
@@ -381,37 +299,9 @@ int portmon_list(struct bpf_iter__bpf_sk_storage_map *ctx)
     if (!tp || sk->__sk_common.skc_state == BPF_TCP_CLOSE)
         return 0;
 
-    struct sock_common *skc = &sk->__sk_common;
-    struct portmon_connection c = {
-        .socket = (__u64) sk,
-        .rx_bytes = (account->rx >> 1) - account->rx_baseline,
-        .tx_bytes = (account->tx >> 1) - account->tx_baseline,
-        .rx_rate = account->rx_rate,
-        .tx_rate = account->tx_rate,
-        .opened_nsec = account->opened_nsec,
-        .rtt_usec = tp->srtt_us >> 3,
-        .retransmissions = tp->total_retrans,
-        .network_namespace = skc->skc_net.net->ns.inum,
-        .local_port = skc->skc_num,
-        .remote_port = bpf_ntohs(skc->skc_dport),
-        .port = account->port,
-        .role = account->role,
-        .state = skc->skc_state,
-        .flags = account->flags,
-        .family = skc->skc_family,
-    };
-    __be32 *local = (__be32 *) c.local_address, *remote = (__be32 *) c.remote_address;
+    struct portmon_connection c;
 
-    if (skc->skc_family == AF_INET) {
-        local[2] = remote[2] = bpf_htonl(0xffff);
-        local[3] = skc->skc_rcv_saddr;
-        remote[3] = skc->skc_daddr;
-    } else {
-        for (int i = 0; i < 4; i++) {
-            local[i] = skc->skc_v6_rcv_saddr.in6_u.u6_addr32[i];
-            remote[i] = skc->skc_v6_daddr.in6_u.u6_addr32[i];
-        }
-    }
+    describe(&c, sk, account);
     bpf_seq_write(ctx->meta->seq, &c, sizeof(c));
     return 0;
 }
@@ -433,18 +323,7 @@ static __always_inline bool adopt(const struct sock *sk, struct tcp_sock *tp)
     struct portmon_socket *account;
 
     COUNT(scanned);
-    switch (state) {
-    case BPF_TCP_ESTABLISHED:
-    case BPF_TCP_FIN_WAIT1:
-    case BPF_TCP_FIN_WAIT2:
-    case BPF_TCP_CLOSE_WAIT:
-    case BPF_TCP_LAST_ACK:
-    case BPF_TCP_CLOSING:
-        break;
-    default:
-        return false;
-    }
-    if (!order || !is_watched(port) || (!accepted && stream_stays_home(sk)))
+    if (!is_open(state) || !order || !is_watched(port) || (!accepted && stream_stays_home(sk)))
         return false;
     counters = counters_of(port, role);
     if (!counters)
@@ -490,19 +369,31 @@ int portmon_scan_files(struct bpf_iter__task_file *ctx)
     return 0;
 }
 
-/** Everything, but only in the reader's own namespace. */
-SEC("iter/tcp")
-int portmon_scan_tcp(struct bpf_iter__tcp *ctx)
+/** Everything, but only in the reader's own namespace. Returns it if it is watched. */
+static __always_inline struct tcp_sock *scan(const struct bpf_iter__tcp *ctx)
 {
     struct sock_common *skc = ctx->sk_common;
     struct tcp_sock *tp = skc ? bpf_skc_to_tcp_sock(skc) : NULL;
+
+    /* NULL: TIME_WAIT, or a handshake that goes on */
+    return tp && adopt((struct sock *) tp, tp) ? tp : NULL;
+}
+
+SEC("iter/tcp")
+int portmon_scan_tcp(struct bpf_iter__tcp *ctx)
+{
+    scan(ctx);
+    return 0;
+}
+
+/** As the former, and asks sock_ops to report the end of what it finds: since Linux 5.14. */
+SEC("iter/tcp")
+int portmon_scan_and_enroll(struct bpf_iter__tcp *ctx)
+{
+    struct tcp_sock *tp = scan(ctx);
     int flags = 0;
 
-    if (!tp)
-        return 0; /* TIME_WAIT, or a handshake that goes on */
-    if (!adopt((struct sock *) tp, tp) || !can_enroll)
-        return 0;
-    if (bpf_getsockopt(tp, IPPROTO_TCP, TCP_SOCK_OPS_CB_FLAGS, &flags, sizeof(flags)))
+    if (!tp || bpf_getsockopt(tp, IPPROTO_TCP, TCP_SOCK_OPS_CB_FLAGS, &flags, sizeof(flags)))
         return 0;
     flags |= BPF_SOCK_OPS_STATE_CB_FLAG;
     if (!bpf_setsockopt(tp, IPPROTO_TCP, TCP_SOCK_OPS_CB_FLAGS, &flags, sizeof(flags)))

@@ -39,13 +39,36 @@ static __always_inline bool fin_queued(int state)
  * Octets received in order. bytes_received counts the peer's FIN as one; SOCK_DONE is set with it.
  * (The state does not tell: a FIN is accepted in states that leave no trace of it.)
  */
+static __always_inline __u64 octets_received(__u64 bytes_received, unsigned long flags)
+{
+    int done = bpf_core_enum_value(enum sock_flags, SOCK_DONE);
+    __u64 fin = (flags >> done) & 1;
+
+    return bytes_received > fin ? bytes_received - fin : 0;
+}
+
 static __always_inline __u64 stream_received(const struct sock *sk, const struct tcp_sock *tp)
 {
     __u64 octets = READ_ONCE(tp->bytes_received);
-    int done = bpf_core_enum_value(enum sock_flags, SOCK_DONE);
-    __u64 fin = (READ_ONCE(sk->__sk_common.skc_flags) >> done) & 1;
 
-    return octets > fin ? octets - fin : 0;
+    return octets_received(octets, READ_ONCE(sk->__sk_common.skc_flags));
+}
+
+/** What is needed to know how much was sent, read in this order: see stream_sent(). */
+struct sent {
+    __u64 acknowledged;
+    __u32 oldest;
+    __u32 next;
+    __u32 written;
+};
+
+static __always_inline __u64 octets_sent(const struct sent *sent, int state, bool syn)
+{
+    __s64 octets = sent->acknowledged + (__u32) (sent->next - sent->oldest) - syn;
+
+    if (fin_queued(state) && sent->next == sent->written)
+        octets--;
+    return octets > 0 ? octets : 0;
 }
 
 /**
@@ -58,13 +81,22 @@ static __always_inline __u64 stream_received(const struct sock *sk, const struct
  */
 static __always_inline __u64 stream_sent(const struct tcp_sock *tp, int state, bool syn)
 {
-    __u64 acknowledged = READ_ONCE(tp->bytes_acked);
-    __u32 oldest = READ_ONCE(tp->snd_una), next = READ_ONCE(tp->snd_nxt);
-    __s64 octets = acknowledged + (__u32) (next - oldest) - syn;
+    struct sent sent;
 
-    if (fin_queued(state) && next == READ_ONCE(tp->write_seq))
-        octets--;
-    return octets > 0 ? octets : 0;
+    sent.acknowledged = READ_ONCE(tp->bytes_acked);
+    sent.oldest = READ_ONCE(tp->snd_una);
+    sent.next = READ_ONCE(tp->snd_nxt);
+    sent.written = READ_ONCE(tp->write_seq);
+    return octets_sent(&sent, state, syn);
+}
+
+/**
+ * Whether a connection that leaves @state to close had transferred before its handshake ended (TCP
+ * Fast Open): the state never showed that it was open.
+ */
+static __always_inline bool is_aborted_fast_open(const struct tcp_sock *tp, int state)
+{
+    return state == BPF_TCP_SYN_RECV && tp->bytes_received;
 }
 
 /** Segments in and out as one word, so that both change in one compare-and-swap. */

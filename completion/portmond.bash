@@ -20,10 +20,12 @@ _portmond() {
             kind=-d ;;
         --log-level)
             words='debug info warn error' ;;
+        --collector)
+            words='auto sock_ops+tracepoint tracepoint sock_ops fallback diag' ;;
         -p | --port | --retention-days) ;;
         *)
-            words='-c --config -p --port --data-dir --retention-days --socket --log-level --check
-                --doctor -h --help --version' ;;
+            words='-c --config -p --port --data-dir --retention-days --socket --log-level --collector
+                --check --doctor -h --help --version' ;;
     esac
     if [[ $kind == -W ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")

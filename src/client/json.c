@@ -69,6 +69,7 @@ struct json_object *json_stats(const struct port_stats *stats)
 
     add_number(object, "port", stats->port);
     add_string(object, "description", stats->description);
+    json_object_object_add(object, "exact", json_object_new_boolean(stats->exact));
     if (stats->cycle_day)
         add_number(object, "cycle_day", stats->cycle_day);
     add_figures(object, &stats->role[ROLE_SERVER]);
@@ -239,6 +240,7 @@ struct json_object *json_status(const struct service_status *status, const struc
     add_string(object, "socket_path", status->socket_path);
     add_string(object, "version", status->version);
     add_string(object, "collector", status->collector);
+    json_object_object_add(object, "exact", json_object_new_boolean(status->exact));
     add_string(object, "time_zone", status->time_zone);
     add_string(object, "ledger_failure", status->ledger_failure);
     for (size_t i = 0; i < N_LOSSES; i++)

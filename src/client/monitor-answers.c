@@ -177,10 +177,12 @@ int answer_stats(sd_bus_message *reply, struct port_stats *ret)
         {"Port", 'q', &ret->port},
         {"Description", 's', &ret->description},
         {"CycleDay", 'u', &ret->cycle_day},
+        {"Exact", 'b', &ret->exact},
         {"Client", FIGURES, &ret->role[ROLE_CLIENT]},
         FIGURE_FIELDS(&ret->role[ROLE_SERVER]),
     };
 
+    ret->exact = true; /* one that does not say so is older than those that are not */
     return read_record_fields(reply, fields, ELEMENTSOF(fields));
 }
 
@@ -265,6 +267,7 @@ int answer_status(sd_bus_message *reply, struct service_status *ret)
     const struct field fields[] = {
         {"Version", 's', &ret->version},
         {"Collector", 's', &ret->collector},
+        {"Exact", 'b', &ret->exact},
         {"DataDirectory", 's', &ret->data_directory},
         {"SocketPath", 's', &ret->socket_path},
         {"TimeZone", 's', &ret->time_zone},
@@ -273,8 +276,10 @@ int answer_status(sd_bus_message *reply, struct service_status *ret)
         {"RetentionDays", 'u', &ret->retention_days},
     };
     const char *name;
-    int r = read_record_fields(reply, fields, ELEMENTSOF(fields));
+    int r;
 
+    ret->exact = true; /* as above */
+    r = read_record_fields(reply, fields, ELEMENTSOF(fields));
     for (size_t i = 0; i < N_LOSSES; i++)
         ret->losses[i].name = loss_names[i].json;
     if (r < 0 || (r = sd_bus_message_rewind(reply, true)) < 0 ||

@@ -52,6 +52,7 @@ struct role_figures {
 struct port_stats {
     uint16_t port;
     char *description;
+    bool exact;         /* whether it is counted exactly now */
     uint32_t cycle_day; /* on which its billing cycle begins; 0 if none */
     struct role_figures role[_ROLE_MAX];
 };
@@ -112,6 +113,7 @@ struct loss {
 struct service_status {
     char *version;
     char *collector;
+    bool exact; /* whether it counts exactly */
     char *data_directory;
     char *socket_path;
     char *time_zone;      /* as TZ takes it; "" if it can't be told */

@@ -71,6 +71,8 @@ static int print_port(const struct port_stats *stats, const struct arguments *ar
         printf("%s: %" PRIu64 " open, %" PRIu64 " in all\n",
                only_client ? "Connections as client" : "  as client", client->connections,
                client->connections_total);
+    if (!stats->exact)
+        puts("Not exact: see COLLECTORS in portmond(8)");
     return 0;
 }
 
@@ -90,7 +92,7 @@ static int add_port_row(struct table *table, const struct port_stats *stats,
         (r = table_add(table, "%s", format_bytes(text, f->rx_bytes, units))) < 0 ||
         (r = table_add(table, "%s", format_bytes(text, f->tx_bytes, units))) < 0 ||
         (r = table_add(table, "%" PRIu64, f->connections)) < 0 ||
-        (r = table_add(table, "%s", stats->description)) < 0)
+        (r = table_add(table, "%s%s", stats->description, stats->exact ? "" : " (not exact)")) < 0)
         return r;
     return 0;
 }

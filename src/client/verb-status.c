@@ -15,7 +15,7 @@ static void print_status(const struct service_status *status, const struct port_
     printf("   Version: %s\n", status->version);
     printf("     Since: %s; %s ago\n", format_timestamp(start, status->start_usec, false),
            format_duration(uptime, now - status->start_usec));
-    printf(" Collector: %s\n", status->collector);
+    printf(" Collector: %s%s\n", status->collector, status->exact ? "" : ", which is not exact");
     printf("     Ports: %zu\n", ports->n);
     printf(" Time zone: %s\n", *status->time_zone ? status->time_zone : "not known by name");
     printf("      Data: %s, 5-minute detail for %" PRIu32 " days\n", status->data_directory,

@@ -335,6 +335,15 @@ static int get_collector(sd_bus *connection, const char *path, const char *inter
     return sd_bus_message_append(reply, "s", monitor_collector(bus->monitor));
 }
 
+static int get_exact(sd_bus *connection, const char *path, const char *interface,
+                     const char *property, sd_bus_message *reply, void *userdata,
+                     sd_bus_error *error)
+{
+    struct bus *bus = userdata;
+
+    return sd_bus_message_append(reply, "b", monitor_is_exact(bus->monitor));
+}
+
 static int get_ports(sd_bus *connection, const char *path, const char *interface,
                      const char *property, sd_bus_message *reply, void *userdata,
                      sd_bus_error *error)
@@ -432,6 +441,7 @@ static const sd_bus_vtable monitor_vtable[] = {
     SD_BUS_PROPERTY("TimeZone", "s", get_info, 0, 0),
     SD_BUS_PROPERTY("Collector", "s", get_collector, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("LedgerFailure", "s", get_ledger_failure, 0, 0),
+    SD_BUS_PROPERTY("Exact", "b", get_exact, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("Health", "a{st}", get_health, 0, 0),
     SD_BUS_PROPERTY("Ports", "aq", get_ports, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_SIGNAL_WITH_ARGS("PortAdded", SD_BUS_ARGS("q", port, "o", path), 0),

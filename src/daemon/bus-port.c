@@ -64,6 +64,8 @@ int bus_append_port_stats(struct bus *bus, sd_bus_message *reply, uint16_t port,
                                    monitor_description(bus->monitor, port))) < 0 ||
         (r = sd_bus_message_append(reply, "{sv}", "CycleDay", "u",
                                    (uint32_t) monitor_cycle_day(bus->monitor, port))) < 0 ||
+        (r = sd_bus_message_append(reply, "{sv}", "Exact", "b", monitor_is_exact(bus->monitor))) <
+            0 ||
         (r = append_figures(reply, &stats[ROLE_SERVER])) < 0 ||
         (r = sd_bus_message_open_container(reply, 'e', "sv")) < 0 ||
         (r = sd_bus_message_append(reply, "s", "Client")) < 0 ||
@@ -115,6 +117,15 @@ static int get_cycle_day(sd_bus *connection, const char *path, const char *inter
     return sd_bus_message_append(reply, "u", day);
 }
 
+static int get_exact(sd_bus *connection, const char *path, const char *interface,
+                     const char *property, sd_bus_message *reply, void *userdata,
+                     sd_bus_error *error)
+{
+    struct bus *bus = userdata;
+
+    return sd_bus_message_append(reply, "b", monitor_is_exact(bus->monitor));
+}
+
 static int get_figure(sd_bus *connection, const char *path, const char *interface,
                       const char *property, sd_bus_message *reply, void *userdata,
                       sd_bus_error *error)
@@ -150,6 +161,7 @@ static const sd_bus_vtable port_vtable[] = {
     SD_BUS_PROPERTY("Port", "q", get_port, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("Description", "s", get_description, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
     SD_BUS_PROPERTY("CycleDay", "u", get_cycle_day, 0, 0),
+    SD_BUS_PROPERTY("Exact", "b", get_exact, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     FIGURE("RxBytes"),
     FIGURE("TxBytes"),
     FIGURE("RxPackets"),

@@ -285,10 +285,22 @@ static void read_log_level(struct reader *reader, const yaml_node_t *value, void
         reader->config->log_level = level;
 }
 
+static void read_collector(struct reader *reader, const yaml_node_t *value, void *target)
+{
+    const char *text = as_text(value);
+    int kind = text ? collector_kind_from_string(text) : -EINVAL;
+
+    if (kind < 0)
+        wrong(reader, value, "collector must be " COLLECTOR_NAMES ", not '%s'",
+              text ?: kind_of(value));
+    else
+        reader->config->collector = (enum collector_kind) kind;
+}
+
 static const struct key settings[] = {
     {"ports", read_ports},         {"data_dir", read_data_dir},
     {"socket", read_socket},       {"retention_days", read_retention_days},
-    {"log_level", read_log_level},
+    {"log_level", read_log_level}, {"collector", read_collector},
 };
 
 /* ---- files ---- */

@@ -3,6 +3,7 @@
 #define PORTMON_CONFIG_H
 
 #include "shared/cleanup.h"
+#include "shared/collector-kind.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,6 +25,7 @@ struct config {
     char *data_directory;
     char *socket_path;
     unsigned retention_days;
+    enum collector_kind collector;
     int log_level; /* LOG_ERR … LOG_DEBUG */
 };
 

@@ -264,6 +264,9 @@ static void check_collector(void *subject, struct finding *finding)
 
     if (!patient->probe)
         find(finding, VERDICT_BAD, "%s", patient->reason.text);
+    else if (!probe_is_exact(patient->probe))
+        find(finding, VERDICT_NOTE, "portmond counts by %s here, which is not exact",
+             probe_collector(patient->probe));
     else
         find(finding, VERDICT_OK, "portmond counts by %s here", probe_collector(patient->probe));
 }
@@ -357,7 +360,7 @@ static void check_counting(void *subject, struct finding *finding)
         find(finding, VERDICT_OK, "%d bytes sent and %d answered over loopback, all counted",
              SENT_BYTES, ANSWERED_BYTES);
     else
-        find(finding, VERDICT_BAD,
+        find(finding, probe_is_exact(patient->probe) ? VERDICT_BAD : VERDICT_NOTE,
              "%d bytes sent and %d answered over loopback, but %" PRIu64 " and %" PRIu64
              " counted: please report this with the lines above",
              SENT_BYTES, ANSWERED_BYTES, server->rx_bytes, server->tx_bytes);
@@ -379,7 +382,7 @@ bool doctor_run(const struct doctor_case *it)
     bool color = isatty(STDOUT_FILENO) && !(no_color && *no_color);
     bool good;
 
-    probe_open(&patient.probe, NULL, 0, &patient.reason);
+    probe_open(&patient.probe, it->config->collector, NULL, 0, &patient.reason);
     good = checklist_run(checks, ELEMENTSOF(checks), &patient, finding_print, &color);
     probe_free(patient.probe);
     return good;

@@ -221,6 +221,8 @@ static void apply(struct manager *manager, struct config *config)
 
     warn_if_changed("data_dir", old->data_directory, config->data_directory);
     warn_if_changed("socket", old->socket_path, config->socket_path);
+    warn_if_changed("collector", collector_kind_to_string(old->collector),
+                    collector_kind_to_string(config->collector));
     if (config->log_level != old->log_level) {
         log_info("log_level is %s now", log_level_to_string(config->log_level));
         log_set_level(config->log_level);
@@ -239,6 +241,7 @@ static void apply(struct manager *manager, struct config *config)
     char *socket_path = TAKE_PTR(config->socket_path);
     config->data_directory = TAKE_PTR(old->data_directory);
     config->socket_path = TAKE_PTR(old->socket_path);
+    config->collector = old->collector;
     old->data_directory = data_directory;
     old->socket_path = socket_path;
     config_free(old);
@@ -337,8 +340,8 @@ static int start_monitor(struct manager *manager, struct reason *reason)
     const struct config *config = manager->config;
     int r;
 
-    r = monitor_new(&manager->monitor, config->data_directory, manager->inherited,
-                    manager->n_inherited, reason);
+    r = monitor_new(&manager->monitor, config->data_directory, config->collector,
+                    manager->inherited, manager->n_inherited, reason);
     if (r < 0)
         return r;
     monitor_set_retention(manager->monitor, config->retention_days);

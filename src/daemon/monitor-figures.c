@@ -97,9 +97,17 @@ int monitor_gaps(struct monitor *monitor, uint64_t from_usec, uint64_t until_use
     int r = monitor_ledger_result(monitor,
                                   ledger_gaps(monitor->ledger, from_usec, until_usec, ret));
 
-    for (size_t i = 0; r >= 0 && i < monitor->gaps.n; i++)
-        if (touches(&monitor->gaps.gaps[i], from_usec, until_usec))
-            r = gap_list_add(ret, &monitor->gaps.gaps[i]);
+    for (size_t i = 0; r >= 0 && i < monitor->gaps.n; i++) {
+        const struct gap *gap = &monitor->gaps.gaps[i];
+        struct gap *last = ret->n ? &ret->gaps[ret->n - 1] : NULL;
+
+        if (!touches(gap, from_usec, until_usec))
+            continue;
+        if (last && gap_goes_on(last, gap)) /* as the ledger will have it */
+            last->until_usec = gap->until_usec;
+        else
+            r = gap_list_add(ret, gap);
+    }
     return r;
 }
 
@@ -119,6 +127,11 @@ int monitor_health(struct monitor *monitor, struct probe_health *ret, uint64_t *
 const char *monitor_collector(const struct monitor *monitor)
 {
     return probe_collector(monitor->probe);
+}
+
+bool monitor_is_exact(const struct monitor *monitor)
+{
+    return probe_is_exact(monitor->probe);
 }
 
 bool monitor_works_unprivileged(struct monitor *monitor)

@@ -26,22 +26,15 @@ static void log_gap(const struct gap *gap, bool goes_on)
               format_timestamp(until, gap->until_usec, false), gap_reason_explain(gap->reason));
 }
 
-/** Whether @gap is more of @last. */
-static bool goes_on(const struct gap *last, const struct gap *gap)
-{
-    return last->reason == gap->reason && last->from_usec <= gap->from_usec &&
-           gap->from_usec <= last->until_usec;
-}
-
 void monitor_note_gap(struct monitor *monitor, enum gap_reason reason, uint64_t from_usec,
                       uint64_t until_usec)
 {
     const struct gap gap = {from_usec, until_usec, reason};
     struct gap *pending = monitor->gaps.n ? &monitor->gaps.gaps[monitor->gaps.n - 1] : NULL;
 
-    log_gap(&gap, goes_on(&monitor->last_gap, &gap));
+    log_gap(&gap, gap_goes_on(&monitor->last_gap, &gap));
     monitor->last_gap = gap;
-    if (pending && goes_on(pending, &gap))
+    if (pending && gap_goes_on(pending, &gap))
         pending->until_usec = until_usec;
     else
         gap_list_add(&monitor->gaps, &gap); /* without memory it is in the log only */
@@ -53,6 +46,8 @@ static void look_for_losses(struct monitor *monitor, uint64_t now)
     struct probe_health health;
     uint64_t lost, since = monitor->looked_usec;
 
+    if (!probe_is_exact(monitor->probe))
+        monitor_note_gap(monitor, GAP_INEXACT, since < now ? since : now, now);
     if (probe_health(monitor->probe, &health) < 0)
         return;
     /* An event that one program did not see was seen by another, unless both were interrupted. Then
@@ -149,7 +144,7 @@ void monitor_set_retention(struct monitor *monitor, unsigned days)
     monitor->retention_days = days;
 }
 
-int monitor_new(struct monitor **ret, const char *data_directory,
+int monitor_new(struct monitor **ret, const char *data_directory, enum collector_kind collector,
                 const struct inherited_fd *inherited, size_t n_inherited, struct reason *reason)
 {
     _cleanup_(monitor_freep) struct monitor *monitor = calloc(1, sizeof(*monitor));
@@ -169,9 +164,12 @@ int monitor_new(struct monitor **ret, const char *data_directory,
         return r;
     if (rescued)
         log_event(LOG_ERR, MESSAGE_LEDGER_FAILURE, "%s", reason->text);
-    r = probe_open(&monitor->probe, inherited, n_inherited, reason);
+    r = probe_open(&monitor->probe, collector, inherited, n_inherited, reason);
     if (r < 0)
         return r;
+    if (r > 0)
+        log_warning("%s. So figures come from the kernel's socket statistics, which are not exact",
+                    reason->text);
     *ret = TAKE_PTR(monitor);
     return 0;
 }
@@ -274,7 +272,7 @@ static int begin(struct monitor *monitor, sd_id128_t boot_id, struct reason *rea
                     r == -ENOMEM ? "out of memory" : ledger_message(monitor->ledger));
     r = monitor_sample(monitor);
     if (r < 0)
-        return fail_errno(reason, r, "Cannot count with the BPF programs");
+        return fail_errno(reason, r, "Cannot count with %s", probe_collector(monitor->probe));
     if (source.committed_usec && n_known > 0) {
         note_clock(monitor, source.committed_usec, from);
         if (continues)

@@ -36,7 +36,7 @@ struct role_stats {
  * Opens the ledger and the probe, which takes over what a predecessor left in @inherited. Nothing
  * is counted yet.
  */
-int monitor_new(struct monitor **ret, const char *data_directory,
+int monitor_new(struct monitor **ret, const char *data_directory, enum collector_kind collector,
                 const struct inherited_fd *inherited, size_t n_inherited, struct reason *reason);
 
 /** Commits what is pending, if it can, and ends. Takes NULL; returns NULL. */
@@ -135,6 +135,9 @@ int monitor_connections(struct monitor *monitor, uint16_t port, struct connectio
 int monitor_health(struct monitor *monitor, struct probe_health *ret, uint64_t *ret_lost_closes);
 
 const char *monitor_collector(const struct monitor *monitor);
+
+/** Whether what counts now is exact. */
+bool monitor_is_exact(const struct monitor *monitor);
 
 /** Whether everything works after the last capability is gone. */
 bool monitor_works_unprivileged(struct monitor *monitor);

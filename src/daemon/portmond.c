@@ -26,6 +26,7 @@ struct arguments {
     const char *socket_path;
     unsigned retention_days;
     int log_level; /* -1 if not given */
+    int collector; /* -1 if not given */
     uint16_t *ports;
     size_t n_ports;
     bool check;
@@ -44,6 +45,7 @@ static void print_help(void)
          "     --retention-days=N    Keep 5-minute detail for 1 to 365 days (180)\n"
          "     --socket=PATH         Serve clients here (" DEFAULT_SOCKET_PATH ")\n"
          "     --log-level=LEVEL     debug, info, warn or error (info)\n"
+         "     --collector=NAME      Count by this, see portmond(8) (auto)\n"
          "     --check               Say whether the configuration is valid, and end\n"
          "     --doctor              Look at all that portmond depends on, and end\n"
          "  -h --help                Show this help\n"
@@ -68,6 +70,7 @@ static int parse_arguments(struct arguments *arguments, int argc, char *argv[], 
         OPTION_RETENTION_DAYS,
         OPTION_SOCKET,
         OPTION_LOG_LEVEL,
+        OPTION_COLLECTOR,
         OPTION_CHECK,
         OPTION_DOCTOR,
         OPTION_VERSION,
@@ -79,6 +82,7 @@ static int parse_arguments(struct arguments *arguments, int argc, char *argv[], 
         {"retention-days", required_argument, NULL, OPTION_RETENTION_DAYS},
         {"socket", required_argument, NULL, OPTION_SOCKET},
         {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
+        {"collector", required_argument, NULL, OPTION_COLLECTOR},
         {"check", no_argument, NULL, OPTION_CHECK},
         {"doctor", no_argument, NULL, OPTION_DOCTOR},
         {"help", no_argument, NULL, 'h'},
@@ -121,6 +125,11 @@ static int parse_arguments(struct arguments *arguments, int argc, char *argv[], 
             if (arguments->log_level < LOG_ERR)
                 *ret_status = usage("'%s' is not a log level; use debug, info, warn or error",
                                     optarg);
+            break;
+        case OPTION_COLLECTOR:
+            arguments->collector = collector_kind_from_string(optarg);
+            if (arguments->collector < 0)
+                *ret_status = usage("'%s' is not a collector; use " COLLECTOR_NAMES, optarg);
             break;
         case OPTION_CHECK:
             arguments->check = true;
@@ -175,6 +184,8 @@ static int apply_arguments(struct config *config, const struct arguments *argume
         config->retention_days = arguments->retention_days;
     if (arguments->log_level >= 0)
         config->log_level = arguments->log_level;
+    if (arguments->collector >= 0)
+        config->collector = (enum collector_kind) arguments->collector;
     return r < 0 ? r : 0;
 }
 
@@ -219,7 +230,7 @@ static int run_doctor(const struct arguments *arguments, struct config *config)
 int main(int argc, char *argv[])
 {
     _cleanup_free_ uint16_t *ports = calloc((size_t) argc + 1, sizeof(*ports));
-    struct arguments arguments = {.log_level = -1, .ports = ports};
+    struct arguments arguments = {.log_level = -1, .collector = -1, .ports = ports};
     struct config *config = NULL;
     struct reason reason = {};
     int r, status;

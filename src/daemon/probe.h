@@ -3,13 +3,15 @@
 #define PORTMON_PROBE_H
 
 /*
- * The BPF programs in the kernel, as the rest of the daemon sees them. This is the only part that
- * knows libbpf. A probe consists of nothing but file descriptors and mapped memory: once it is
- * open, no capability is needed any more.
+ * What counts in the kernel, as the rest of the daemon sees it: BPF programs or, where those can't
+ * be had, the kernel's socket statistics. This is the only part that knows libbpf and netlink. A
+ * probe consists of nothing but file descriptors and memory: once it is open, no capability is
+ * needed any more.
  */
 
 #include "daemon/counters.h"
 #include "shared/cleanup.h"
+#include "shared/collector-kind.h"
 #include "shared/reason.h"
 
 #include <netinet/in.h>
@@ -61,13 +63,14 @@ struct inherited_fd {
 #define PROBE_NAME_SIZE   64
 
 /**
- * Opens a probe: takes over what a predecessor left, so that counting went on and goes on, and
- * loads and attaches what is missing. The descriptors in @inherited become the probe's. Returns 0,
+ * Opens a probe of the wanted kind: takes over what a predecessor left, so that counting went on
+ * and goes on, and loads and attaches what is missing. The descriptors in @inherited become the
+ * probe's. Returns 0; 1 with @reason if COLLECTOR_AUTO had to make do with one that is not exact;
  * or a negative errno with @reason: -EPERM without CAP_BPF and CAP_PERFMON, -EOPNOTSUPP on a kernel
  * that can't.
  */
-int probe_open(struct probe **ret, const struct inherited_fd *inherited, size_t n_inherited,
-               struct reason *reason);
+int probe_open(struct probe **ret, enum collector_kind wanted, const struct inherited_fd *inherited,
+               size_t n_inherited, struct reason *reason);
 
 /** Who keeps descriptors for a successor. */
 struct probe_keeper {
@@ -86,8 +89,11 @@ int probe_hand_over(const struct probe *probe, const struct probe_keeper *keeper
 struct probe *probe_free(struct probe *probe);
 DEFINE_CLEANUP(struct probe, probe_free)
 
-/** What reports the events: "sock_ops+tracepoint", or "tracepoint" where sock_ops can't be had. */
+/** The name of what counts: see shared/collector-kind.h. */
 const char *probe_collector(const struct probe *probe);
+
+/** Whether it counts exactly. */
+bool probe_is_exact(const struct probe *probe);
 
 /** Identifies the counters: they start from zero with a new epoch and only then. */
 sd_id128_t probe_epoch(const struct probe *probe);

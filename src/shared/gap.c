@@ -19,6 +19,8 @@ static const struct {
     [GAP_CLOCK] = {"clock", "the clock was set; traffic may be dated wrongly"},
     [GAP_DAMAGED] = {"damaged", "the ledger was damaged; history of this time may be incomplete"},
     [GAP_SKIPPED] = {"skipped", "the kernel did not report every connection; bytes may be missing"},
+    [GAP_INEXACT] = {"inexact", "counted by the kernel's socket statistics, which are not exact; "
+                                "bytes may be missing"},
 };
 
 int gap_list_add(struct gap_list *list, const struct gap *gap)
@@ -42,6 +44,12 @@ void gap_list_clear(struct gap_list *list)
 {
     free(list->gaps);
     *list = (struct gap_list){};
+}
+
+bool gap_goes_on(const struct gap *last, const struct gap *gap)
+{
+    return last->reason == gap->reason && last->from_usec <= gap->from_usec &&
+           gap->from_usec <= last->until_usec;
 }
 
 const char *gap_reason_to_string(enum gap_reason reason)

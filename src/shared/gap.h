@@ -2,6 +2,7 @@
 #ifndef PORTMON_GAP_H
 #define PORTMON_GAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,7 @@ enum gap_reason {
     GAP_CLOCK,     /* the wall clock was set: traffic may be dated wrongly */
     GAP_DAMAGED,   /* the ledger was damaged: some history may be lost */
     GAP_SKIPPED,   /* the kernel did not report all events: some bytes may be missing */
+    GAP_INEXACT,   /* counted by what is not exact */
     _GAP_REASON_MAX,
 };
 
@@ -36,6 +38,9 @@ int gap_list_add(struct gap_list *list, const struct gap *gap);
 void gap_list_clear(struct gap_list *list);
 
 #define _cleanup_gap_list_ __attribute__((cleanup(gap_list_clear)))
+
+/** Whether @gap is more of @last. */
+bool gap_goes_on(const struct gap *last, const struct gap *gap);
 
 /** "stopped", "crashed", … */
 const char *gap_reason_to_string(enum gap_reason reason);

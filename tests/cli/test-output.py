@@ -381,7 +381,7 @@ GAPS = [{"from": moment, "until": moment, "text": text,
          "reason": one_of("stopped", "crashed", "rebooted", "unsampled", "clock", "damaged", "skipped")}]
 ROLE = one_of("server", "client")
 NAMED = {"port": number, "description": text}
-LIVE = {**NAMED, **FIGURES, "client": FIGURES}
+LIVE = {**NAMED, **FIGURES, "client": FIGURES, "+exact": truth}
 RANGE = {"port": number, "start_date": date, "end_date": date, "total_rx": number, "total_tx": number,
          "total_bytes": number, "peak_rx_rate": number, "peak_tx_rate": number,
          "daily_stats": [{"date": date, **RECORD}],
@@ -397,7 +397,7 @@ CONNECTIONS = {"port": number, "count": number, "connections": [{
     "+process": text}]}
 STATUS = {"running": one_of(True), "uptime": number, "start_time": moment, "monitored_ports": number,
           "port_infos": [NAMED], "data_dir": text, "retention_days": number, "socket_path": text, "version": text,
-          "collector": text, "+time_zone": text, "+ledger_failure": text, "+gaps": GAPS,
+          "collector": text, "+exact": truth, "+time_zone": text, "+ledger_failure": text, "+gaps": GAPS,
           "+losses": {name: number for name in ("storage_failures", "lost_closes", "unsettled", "skipped_events")}}
 
 SCHEMAS = {

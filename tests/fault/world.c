@@ -155,8 +155,8 @@ struct probe {
     uint64_t walks;
 };
 
-int probe_open(struct probe **ret, const struct inherited_fd *inherited, size_t n_inherited,
-               struct reason *reason)
+int probe_open(struct probe **ret, enum collector_kind wanted, const struct inherited_fd *inherited,
+               size_t n_inherited, struct reason *reason)
 {
     struct probe *probe = calloc(1, sizeof(*probe));
 
@@ -194,6 +194,11 @@ void world_lose_daemon(void)
 const char *probe_collector(const struct probe *probe)
 {
     return "world";
+}
+
+bool probe_is_exact(const struct probe *probe)
+{
+    return true;
 }
 
 sd_id128_t probe_epoch(const struct probe *probe)
@@ -277,7 +282,7 @@ struct monitor *world_start(const char *directory, struct reason *reason)
     int r;
 
     memcpy(wanted, world->wanted, sizeof(wanted));
-    r = monitor_new(&monitor, directory, &counters, world->kept, reason);
+    r = monitor_new(&monitor, directory, COLLECTOR_AUTO, &counters, world->kept, reason);
     if (r < 0)
         return NULL;
     monitor_set_retention(monitor, 180);

@@ -18,11 +18,19 @@ need_root_and_bpf()
 PORT, OTHER = 19101, 19102
 
 
+UNPRIVILEGED = "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"
+
+
+class UnprivilegedDaemon(Daemon):
+    def command(self):
+        return [*UNPRIVILEGED, *super().command()]
+
+
 def fails(*arguments, status=1, says, unprivileged=False, environment=None):
     """Starts portmond, which must end with this status and say this in one line."""
     command = [PORTMOND, *map(str, arguments)]
     if unprivileged:
-        command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command]
+        command = [*UNPRIVILEGED, *command]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, timeout=PATIENCE_SEC,
                           env={**os.environ, **(environment or {})})
@@ -216,13 +224,18 @@ def foreign_database(directory):
 
 @in_directory
 def no_capabilities(directory):
-    """Without the capabilities: a message that names them"""
+    """Without the capabilities: a message that names them, and figures that are not exact"""
     data = directory / "data"
     directory.chmod(0o755)
     data.mkdir()
     os.chown(data, 65534, 65534)
-    fails("--data-dir", data, "--socket", "/tmp/portmon-never", unprivileged=True,
+    fails("--collector=tracepoint", "--data-dir", data, "--socket", "/tmp/portmon-never", unprivileged=True,
           says=["CAP_BPF", "CAP_PERFMON"])
+    os.chown(directory, 65534, 65534)
+    with UnprivilegedDaemon(directory=directory) as daemon:
+        equal(daemon.json("status")["collector"], "diag", "collector")
+        for words in "CAP_BPF", "not exact":
+            true(words in daemon.log_text(), f"the log says {words}")
 
 
 @test

@@ -1,0 +1,139 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Every way to count, forced: those that are exact count exactly, alone, and the other says that it is not.
+
+How far diag is from the truth is reported, for the documentation to tell.
+"""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
+from traffic import *
+
+need_root_and_bpf()
+
+FIRST_PORT = 19920
+EXACT = "sock_ops+tracepoint", "tracepoint", "sock_ops", "fallback"
+
+# Every way of ending, and what is special about opening.
+CASES = [
+    "nothing", "odd-sizes", "megabytes", "half-closed", "closed-at-once-with-data", "closed-before-sent",
+    "killed-before-sent", "simultaneous-open",
+]
+
+
+def chosen():
+    known = {case.name: case for case in cases([])}
+    return [(known[name], actor) for name in CASES for actor in known[name].actors()]
+
+
+def forced(collector, ports):
+    try:
+        daemon = Daemon(*ports, options=["--collector", collector])
+        daemon.start()
+    except Failure as failure:
+        if collector != "diag" and "Cannot" in str(failure):
+            raise Unavailable(str(failure).splitlines()[0]) from failure
+        raise
+    return daemon
+
+
+@contextlib.contextmanager
+def plays(collector, place):
+    """Plays all cases under a collector; yields the daemon, and each case's port and truth."""
+    played = chosen()
+    ports = range(FIRST_PORT, FIRST_PORT + len(played))
+    with forced(collector, ports) as daemon:
+        equal(daemon.json("status")["collector"], collector, "collector")
+        yield daemon, [(case.name, actor, port, due(play(case.name, port, place, actor), place))
+                       for (case, actor), port in zip(played, ports)]
+
+
+def count_exactly(collector):
+    with Namespaces() as pair, plays(collector, between(pair, "v4")) as (daemon, played):
+        for name, actor, port, truth in played:
+            equal(settled(daemon, port), truth, f"what was counted of {name} by the {actor}")
+            equal(daemon.stats(port)["exact"], True, "exactness")
+        equal(daemon.json("status")["gaps"], [], "gaps")
+        no_losses(daemon)
+
+
+for _collector in EXACT:
+    function = functools.partial(count_exactly, _collector)
+    function.__name__ = function.__doc__ = f"{_collector} alone is exact"
+    test(function)
+
+
+@test
+def adopted():
+    """Each of them counts from then on what was open before its port was added"""
+    case = next(case for case in cases(["staged"], without=["prepared", "unowned"]))
+    for collector in EXACT:
+        place = loopback("v4")
+        with forced(collector, [FIRST_PORT]) as daemon:
+            port = FIRST_PORT + 1
+            truth = play(case.name, port, place, stages={
+                "add": lambda: daemon.portmon("add-port", port), "remove": lambda: daemon.portmon("remove-port", port)})
+            equal(settled(daemon, port), due(truth, place), f"what {collector} counted")
+
+
+@test
+def diag_is_near():
+    """diag counts every connection, says that it is not exact, and its error is told"""
+    with plays("diag", loopback("v4")) as (daemon, played):
+        for name, actor, port, truth in played:
+            want = truth["server"]
+            def all_are_there():
+                return counted(daemon.stats(port))["server"]["connections"] == want["connections"]
+            eventually(all_are_there, f"diag sees {name} by the {actor}")
+            got = settled(daemon, port)["server"]
+            print(f"# {name} by the {actor}: rx {got['rx'] - want['rx']:+d} of {want['rx']}, "
+                  f"tx {got['tx'] - want['tx']:+d} of {want['tx']}")
+        status, stats = daemon.json("status"), daemon.stats(FIRST_PORT)
+        equal((status["exact"], stats["exact"]), (False, False), "exactness")
+        eventually(lambda: [g["reason"] for g in daemon.json("stats", "--port", FIRST_PORT, "--today")["gaps"]]
+                   == ["inexact"], "figures of today have the gap")
+        true("not exact" in daemon.portmon("status"), "status says so")
+        true("Not exact" in daemon.portmon("stats", "--port", FIRST_PORT), "figures of a port say so")
+        true("(not exact)" in daemon.portmon("stats"), "figures of all ports say so")
+
+
+@test
+def diag_sees_open_connections():
+    """diag lists what is open, and counts from then on what was open before its port was added"""
+    port = FIRST_PORT
+    with forced("diag", []) as daemon, socket.create_server(("127.0.0.1", port)) as listener, \
+            socket.create_connection(("127.0.0.1", port)) as client, listener.accept()[0] as server:
+        move(client, server, 100000)
+        daemon.portmon("add-port", port)
+        move(client, server, 12345)
+        move(server, client, 54321)
+        row, = daemon.json("connections", "--port", port)["connections"]
+        equal((row["role"], row["rx_bytes"], row["tx_bytes"], row["state"], row["adopted"]),
+              ("server", 12345, 54321, "ESTABLISHED", True), "the connection")
+        equal(daemon.stats(port)["connections"], 1, "open connections")
+
+
+@test
+def churn_under_diag():
+    """How much of thousands of short connections diag sees is told"""
+    place = loopback("v4")
+    with forced("diag", [FIRST_PORT]) as daemon:
+        truth = play("churn", FIRST_PORT, place, options=["--seconds=3", "--threads=2"])["server"]
+        eventually(lambda: counted(daemon.stats(FIRST_PORT))["server"]["connections"] > 0, "some are seen")
+        got = settled(daemon, FIRST_PORT)["server"]
+        losses = daemon.json("status")["losses"]
+        print(f"# {got['connections']} of {truth['connections']} connections, rx {got['rx'] - truth['rx']:+d} of "
+              f"{truth['rx']}, tx {got['tx'] - truth['tx']:+d} of {truth['tx']}, unsettled {losses['unsettled']}")
+
+
+@test
+def unknown():
+    """A collector that does not exist is wrong usage"""
+    done = subprocess.run([PORTMOND, "--collector", "magic"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    equal(done.returncode, 2, "exit status")
+    true("magic" in done.stderr and "diag" in done.stderr, f"{done.stderr!r} tells")
+
+
+run()
