@@ -64,7 +64,7 @@ static __always_inline void on_open(const struct sock *sk, const struct tcp_sock
     bool active = answered || !stream_accepted(tp);
     struct portmon_counters *counters;
     struct portmon_socket account = {
-        .port = active ? bpf_ntohs(sk->__sk_common.skc_dport) : sk->__sk_common.skc_num,
+        .port = active ? bpf_ntohs(sk->__sk_common.skc_dport) : stream_local_port(tp),
         .role = active ? PORTMON_ROLE_CLIENT : PORTMON_ROLE_SERVER,
         .flags = active ? PORTMON_SOCKET_SYN : 0,
     };

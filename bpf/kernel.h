@@ -82,6 +82,7 @@ struct ipv6_pinfo {
 struct inet_sock {
     struct ipv6_pinfo *pinet6;
     int mc_index;
+    __be16 inet_sport;
 };
 
 struct tcp_sock {

@@ -142,7 +142,7 @@ static __always_inline void publish(struct portmon_socket *account, __u16 port, 
 static __always_inline bool on_open(const struct sock *sk, struct tcp_sock *tp, bool answered)
 {
     bool active = answered || !stream_accepted(tp);
-    __u16 port = active ? bpf_ntohs(sk->__sk_common.skc_dport) : sk->__sk_common.skc_num;
+    __u16 port = active ? bpf_ntohs(sk->__sk_common.skc_dport) : stream_local_port(tp);
     __u8 role = active ? PORTMON_ROLE_CLIENT : PORTMON_ROLE_SERVER;
     struct portmon_counters *counters;
     struct portmon_socket *account;

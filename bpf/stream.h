@@ -99,6 +99,12 @@ static __always_inline bool is_aborted_fast_open(const struct tcp_sock *tp, int 
     return state == BPF_TCP_SYN_RECV && tp->bytes_received;
 }
 
+/** The local port, also of a socket that closes, which has given its skc_num back. */
+static __always_inline __u16 stream_local_port(const struct tcp_sock *tp)
+{
+    return bpf_ntohs(((const struct inet_sock *) tp)->inet_sport);
+}
+
 /** Segments in and out as one word, so that both change in one compare-and-swap. */
 static __always_inline __u64 stream_segments(const struct tcp_sock *tp)
 {

@@ -391,10 +391,10 @@ static int name_fails(void)
 
 int rename(const char *from, const char *to)
 {
-    return name_fails() ? -1 : (int) syscall(SYS_rename, from, to);
+    return name_fails() ? -1 : (int) syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
 }
 
 int link(const char *from, const char *to)
 {
-    return name_fails() ? -1 : (int) syscall(SYS_link, from, to);
+    return name_fails() ? -1 : (int) syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
 }
