@@ -30,7 +30,7 @@ static const struct kind {
     [PROMPT_TO] = {SHAPE_TEXT, "Up to and including, YYYY-MM-DD", accept_to},
     [PROMPT_PORT] = {SHAPE_TEXT, "Port to add", accept_port},
     [PROMPT_DESCRIPTION] = {SHAPE_TEXT, "Description of port %u, if any", accept_description},
-    [PROMPT_REMOVE] = {SHAPE_CONFIRM, "Remove port %u? Its history stays. y/N", accept_remove},
+    [PROMPT_REMOVE] = {SHAPE_CONFIRM, "Remove port %u? History stays. y/N", accept_remove},
 };
 
 /* The lines of the range menu. A cycle and dates of one's own are asked for further. */

@@ -365,6 +365,20 @@ def dates_of_ones_own():
 
 
 @test
+def questions_on_a_narrow_screen():
+    """Where a question has no room for its answer, that has a row to itself; so have complaints"""
+    with described() as daemon, Dashboard(daemon, columns=40, rows=10) as screen:
+        screen.keys("d", "c", "Enter")
+        screen.type("-2")
+        screen.keys("Enter")
+        screen.wait(lambda: [line.strip() for line in screen.lines()[-3:]] == [
+            "not a day that exists", "Up to and including, YYYY-MM-DD",
+            datetime.datetime.now(datetime.timezone.utc).date().isoformat() + "-2"], "three rows")
+        screen.keys("Escape", "x")
+        screen.shows(f"Remove port {WEB}? History stays. y/N")
+
+
+@test
 def refreshes():
     """r fetches at once what would have come a minute later"""
     with described() as daemon, Traffic(WEB) as web, Dashboard(daemon, "-n", 60) as screen:

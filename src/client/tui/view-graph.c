@@ -63,7 +63,8 @@ static void draw_title(const struct model *model, const struct model_port *port,
 
     /* The rates have their place at the right, whatever the description. */
     title.columns = region->columns - 34 > 12 ? region->columns - 34 : region->columns;
-    snprintf(text, sizeof(text), "%u %s", port->port, port->description);
+    snprintf(text, sizeof(text), "%u%s%s", port->port, *port->description ? " " : "",
+             port->description);
     region_title(region, false, "");
     region_title(&title, model->focus == PANEL_GRAPH, text);
     for (enum direction d = 0; d < _DIRECTION_MAX; d++) {

@@ -10,20 +10,32 @@
 /* Rows that a message may take. */
 #define MESSAGE_ROWS 4
 
+/* Columns that an answer needs beside its question; else it has the row to itself. */
+#define MIN_ANSWER 20
+
 /* ---- prompts ---- */
+
+static void clear_row(const struct region *region, int row)
+{
+    region_repeat(region, row, 0, region->columns, STYLE_NORMAL, L' ');
+}
 
 static void draw_text(const struct model *model, const struct region *region, int row)
 {
     const struct prompt *prompt = &model->prompt;
-    char question[96];
-    int column, room, skip;
     const char *text = prompt->text;
+    int column, room, skip, above = row - 1;
     wchar_t character;
     unsigned columns;
+    char question[96];
 
     prompt_question(model, question, sizeof(question));
-    column = region_put(region, row, 1, STYLE_KEY, question);
-    column = region_put(region, row, column, STYLE_KEY, ": ");
+    if ((int) text_width(question) + MIN_ANSWER > region->columns) {
+        clear_row(region, above);
+        region_fit(region, above--, 1, region->columns - 2, STYLE_KEY, question);
+        column = 1;
+    } else
+        column = region_printf(region, row, 1, STYLE_KEY, "%s: ", question);
     room = region->columns - column - 1;
     /* The end of a long text is where one types. */
     for (skip = (int) text_width(text) - room; skip > 0 && text_next(&text, &character, &columns);)
@@ -31,9 +43,10 @@ static void draw_text(const struct model *model, const struct region *region, in
     column = region_put(region, row, column, STYLE_STRONG, text);
     region->surface->cursor_row = region->row + row;
     region->surface->cursor_column = region->column + column;
-    if (prompt->complaint)
-        region_fit(region, row, column + 2, region->columns - column - 2, STYLE_ALARM,
-                   prompt->complaint);
+    if (prompt->complaint) {
+        clear_row(region, above);
+        region_fit(region, above, 1, region->columns - 2, STYLE_ALARM, prompt->complaint);
+    }
 }
 
 static void draw_confirm(const struct model *model, const struct region *region, int row)
@@ -56,7 +69,7 @@ static void draw_menu(const struct model *model, const struct region *region, in
 
     prompt_question(model, question, sizeof(question));
     for (int i = 0; i <= (int) n; i++)
-        region_repeat(&box, i, 0, box.columns, STYLE_NORMAL, L' ');
+        clear_row(&box, i);
     region_title(&box, true, question);
     for (size_t i = 0; i < n; i++) {
         const char key[] = {(char) choices[i].key, '\0'};
@@ -88,7 +101,7 @@ static void draw_message(const struct model *model, const struct region *region)
     int width = region->columns - 2, rows = wrapped_rows(message->text, width, MESSAGE_ROWS);
 
     for (int row = region->rows - rows; row < region->rows; row++)
-        region_repeat(region, row, 0, region->columns, STYLE_NORMAL, L' ');
+        clear_row(region, row);
     region_wrap(region, region->rows - rows, 1, width, rows, style, message->text);
 }
 
