@@ -215,6 +215,8 @@ static int peer_start(struct peer *peer, int fd)
         (r = sd_bus_set_server(connection, true, id)) < 0 ||
         (r = sd_bus_set_sender(connection, MONITOR_BUS_NAME)) < 0 ||
         (r = sd_bus_start(connection)) < 0 ||
+        /* Or the end of the event loop would wait for peers that do not read, or do not speak. */
+        (r = sd_bus_set_close_on_exit(connection, false)) < 0 ||
         (r = sd_bus_attach_event(connection, bus->event, SD_EVENT_PRIORITY_NORMAL)) < 0 ||
         (r = sd_bus_add_filter(connection, NULL, on_message, peer)) < 0 ||
         (r = sd_bus_match_signal(connection, NULL, "org.freedesktop.DBus.Local",

@@ -108,6 +108,8 @@ int bus_serve_system(struct bus *bus, struct reason *reason)
         (r = sd_bus_match_signal(connection, NULL, "org.freedesktop.DBus.Local",
                                  "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
                                  "Disconnected", on_disconnected, bus)) < 0 ||
+        /* It is for bus_free() to wait until the bus took our goodbye. */
+        (r = sd_bus_set_close_on_exit(connection, false)) < 0 ||
         (r = sd_bus_attach_event(connection, bus->event, SD_EVENT_PRIORITY_NORMAL)) < 0)
         return fail_errno(reason, r, "Cannot serve on the system bus");
     r = sd_bus_request_name(connection, MONITOR_BUS_NAME, 0);

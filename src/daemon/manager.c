@@ -44,10 +44,11 @@ struct manager {
 
 static void manager_done(struct manager *manager)
 {
+    /* First what is counted is written: a bus that hangs may keep us until we are killed. */
+    manager->monitor = monitor_free(manager->monitor);
     manager->bus = bus_free(manager->bus);
     if (manager->owns_socket)
         unlink(manager->config->socket_path);
-    manager->monitor = monitor_free(manager->monitor);
     manager->second = sd_event_source_disable_unref(manager->second);
     manager->event = sd_event_unref(manager->event);
     manager->config = config_free(manager->config);
