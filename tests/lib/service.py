@@ -92,7 +92,7 @@ class Service(Daemon):
         numbers = range(FIRST_FD, FIRST_FD + len(fds))
 
         def put_in_place():  # in the child, before it runs the program
-            spare = [fcntl.fcntl(fd, fcntl.F_DUPFD, numbers.stop) for fd in fds]
+            spare = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, numbers.stop) for fd in fds]
             for number, fd in zip(numbers, spare):
                 os.dup2(fd, number)
 

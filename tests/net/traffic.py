@@ -122,7 +122,8 @@ def play(case, port, place, actor="client", options=(), stages=None):
             for last in process.stdout:
                 if last.startswith('{"stage"'):
                     stages[json.loads(last)["stage"]]()
-                    print(file=process.stdin, flush=True)
+                    with contextlib.suppress(BrokenPipeError):  # it says why it has ended
+                        os.write(process.stdin.fileno(), b"\n")
         except BaseException:
             process.kill()
             raise
