@@ -39,6 +39,8 @@ enum query {
     ADD_GAP,
     CHANGE_GAP,
     GET_GAPS,
+    BEGIN_READING,
+    END_READING,
     GET_TOTAL,
     GET_BUCKETS,
     GET_DAYS,

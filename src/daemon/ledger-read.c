@@ -20,6 +20,16 @@ static void read_traffic(struct statement *query, struct traffic *ret)
     };
 }
 
+int ledger_begin_reading(struct ledger *ledger)
+{
+    return RUN(ledger, BEGIN_READING, "");
+}
+
+void ledger_end_reading(struct ledger *ledger)
+{
+    RUN(ledger, END_READING, "");
+}
+
 int ledger_total(struct ledger *ledger, uint16_t port, enum role role, struct traffic *ret)
 {
     struct statement *query = ledger->queries[GET_TOTAL];

@@ -86,6 +86,8 @@ static const char *const query_texts[_QUERY_MAX] = {
                    " AND until_usec = ? AND reason = ? RETURNING id",
     [GET_GAPS] = "SELECT from_usec, until_usec, reason FROM gap"
                  " WHERE until_usec > ? AND from_usec < ? ORDER BY from_usec, id",
+    [BEGIN_READING] = "BEGIN",
+    [END_READING] = "COMMIT",
     [GET_TOTAL] = "SELECT " TRAFFIC_NAMES " FROM total WHERE " ACCOUNT,
     [GET_BUCKETS] = "SELECT " TRAFFIC_NAMES ", start, date FROM bucket WHERE " ACCOUNT
                     " AND start >= ? AND start < ? AND date >= ? AND date < ? ORDER BY start",

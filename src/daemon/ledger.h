@@ -122,6 +122,13 @@ int ledger_get_checkpoint(struct ledger *ledger, struct port_counters *ret);
 
 /* ---- reading ---- */
 
+/**
+ * What is read from here to ledger_end_reading() is of one moment, and takes the file's locks once.
+ * Nothing may be written in between.
+ */
+int ledger_begin_reading(struct ledger *ledger);
+void ledger_end_reading(struct ledger *ledger);
+
 /** Everything since the port was first watched. */
 int ledger_total(struct ledger *ledger, uint16_t port, enum role role, struct traffic *ret);
 

@@ -63,27 +63,38 @@ int monitor_live(struct monitor *monitor, uint16_t port, enum role role, struct 
     return collector_live(monitor->collector, port, role, ret);
 }
 
+static int read_stats(struct monitor *monitor, uint16_t port, enum role role, uint64_t now,
+                      struct role_stats *ret)
+{
+    const struct interval *pending;
+    size_t n = collector_pending(monitor->collector, port, role, &pending);
+    int r;
+
+    if ((r = collector_live(monitor->collector, port, role, &ret->live)) < 0 ||
+        (r = monitor_ledger_result(monitor,
+                                   ledger_total(monitor->ledger, port, role, &ret->total))) < 0 ||
+        (r = monitor_range(monitor, port, role, period_start(RESOLUTION_DAY, now),
+                           period_end(RESOLUTION_DAY, now), &ret->today)) < 0)
+        return r;
+    for (size_t i = 0; i < n; i++)
+        traffic_add(&ret->total, &pending[i].traffic);
+    return 0;
+}
+
 int monitor_stats(struct monitor *monitor, uint16_t port, struct role_stats ret[_ROLE_MAX])
 {
     uint64_t now = now_usec(CLOCK_REALTIME);
-    const struct interval *pending;
     int r;
 
     if (!monitor->ports[port])
         return -ENOENT;
-    for (enum role role = 0; role < _ROLE_MAX; role++) {
-        size_t n = collector_pending(monitor->collector, port, role, &pending);
-
-        if ((r = collector_live(monitor->collector, port, role, &ret[role].live)) < 0 ||
-            (r = monitor_ledger_result(
-                 monitor, ledger_total(monitor->ledger, port, role, &ret[role].total))) < 0 ||
-            (r = monitor_range(monitor, port, role, period_start(RESOLUTION_DAY, now),
-                               period_end(RESOLUTION_DAY, now), &ret[role].today)) < 0)
-            return r;
-        for (size_t i = 0; i < n; i++)
-            traffic_add(&ret[role].total, &pending[i].traffic);
-    }
-    return 0;
+    r = monitor_ledger_result(monitor, ledger_begin_reading(monitor->ledger));
+    if (r < 0)
+        return r;
+    for (enum role role = 0; r >= 0 && role < _ROLE_MAX; role++)
+        r = read_stats(monitor, port, role, now, &ret[role]);
+    ledger_end_reading(monitor->ledger);
+    return r;
 }
 
 static bool touches(const struct gap *gap, uint64_t from_usec, uint64_t until_usec)

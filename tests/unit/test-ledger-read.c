@@ -42,4 +42,23 @@ TEST(rows_are_added_to_a_history)
     CHECK_TRAFFIC(history.rows[0].traffic, both);
 }
 
+TEST(a_reading_is_of_one_moment)
+{
+    _cleanup_fixture_ struct fixture f = fixture_make();
+    _cleanup_(sql_closep) struct sql *other = NULL;
+
+    commit(f.ledger, ROLE_SERVER, START, some);
+    REQUIRE(sql_open(f.file, &other) == 0);
+    CHECK_EQ(ledger_begin_reading(f.ledger), 0);
+    CHECK_TRAFFIC(total(f.ledger, ROLE_SERVER), some);
+    CHECK_EQ(sql_run(other, "DELETE FROM total"), 0);
+    CHECK_TRAFFIC(total(f.ledger, ROLE_SERVER), some);
+    ledger_end_reading(f.ledger);
+    CHECK_TRAFFIC(total(f.ledger, ROLE_SERVER), none);
+
+    /* and it may be written again */
+    commit(f.ledger, ROLE_SERVER, START, more);
+    CHECK_TRAFFIC(total(f.ledger, ROLE_SERVER), more);
+}
+
 RUN_TESTS()
