@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Ledgers that have grown old."""
 
-import datetime
 import sqlite3
 
 from measure import *
 
-DAY_SEC = 86400
-PORT = 20000
+DAY_SEC, BUCKET_SEC = 86400, 300
+PORT = 15000
 TRAFFIC = BUILD / "tests" / "net" / "traffic"
 
 # Traffic that looks like some: seven figures of a few digits to ten.
@@ -42,7 +41,7 @@ def fill(path, n_ports, detail_days, days, step_sec):
     return n
 
 
-def measure(n_ports, detail_days, days, step_sec):
+def examine(n_ports, detail_days, days, step_sec):
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config, \
             tempfile.TemporaryDirectory(prefix="portmon-bench-", dir="/var/tmp") as directory:
         config.write("retention_days: 365\nports:\n" + "".join(f"  - {PORT + n}\n" for n in range(n_ports)))
@@ -91,7 +90,7 @@ def ledgers(report):
         One port that had traffic in every 5 minutes, whose days go back 10 years and whose 5 minutes go back one year, as
         far as `retention_days` goes; and 1,000 ports of one year with traffic in one 5 minutes of each hour. Times are
         round trips over the socket.""")
-    found = [measure(1, 364, 3650, 300), measure(1000, 364, 365, 3600)]
+    found = [examine(1, 364, 3650, BUCKET_SEC), examine(1000, 364, 365, 3600)]
     report.table(["Figure", "1 port, 10 years", "1,000 ports, 1 year"],
                  [[name, *(one[name] for one in found)] for name in found[0]])
 

@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -81,6 +81,21 @@ static void stage(const struct job *job, const char *name)
         exit(0);
 }
 
+/**
+ * When this process has as many descriptors as it may have, a child takes its place and begins with
+ * none but those up to @last. It ends when we end.
+ */
+static void multiply(int last)
+{
+    if (errno != EMFILE)
+        give_up("no more descriptors");
+    if (MUST(fork()))
+        for (;;)
+            pause();
+    MUST(prctl(PR_SET_PDEATHSIG, SIGKILL));
+    MUST(close_range((unsigned) last + 1, ~0U, 0));
+}
+
 static void set_nodelay(int fd)
 {
     MUST(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)));
@@ -99,9 +114,16 @@ static void serve(const struct job *job)
     MUST(listen(listener, SOMAXCONN));
     puts("listening");
     fflush(stdout);
-    while ((fd = MUST(accept(listener, NULL, NULL))) >= 0) {
-        if (recv(fd, &kind, 1, 0) == 1 && kind == HOLD)
-            continue; /* until we end */
+    for (;;) {
+        fd = accept(listener, NULL, NULL);
+        if (fd < 0) {
+            multiply(listener);
+            continue;
+        }
+        if (recv(fd, &kind, 1, 0) == 1 && kind == HOLD) {
+            MUST(send(fd, &kind, 1, 0));
+            continue; /* open until we end */
+        }
         if (kind == ECHO)
             set_nodelay(fd);
         while ((n = recv(fd, buffer, sizeof(buffer), 0)) > 0)
@@ -122,8 +144,10 @@ static void send_all(struct job *job, int fd, size_t octets)
 
 static int dial(struct job *job, char kind)
 {
-    int fd = MUST(socket(AF_INET, SOCK_STREAM, 0));
+    int fd;
 
+    while ((fd = socket(AF_INET, SOCK_STREAM, 0)) < 0)
+        multiply(STDERR_FILENO);
     if (kind == HOLD) { /* many may be: from more than one address */
         struct sockaddr_in local = {
             .sin_family = AF_INET,
@@ -202,13 +226,11 @@ static void churn(struct job *job)
     stop_clock(job);
 }
 
-/** Connections that stay open. */
+/** Connections that stay open. No more than one waits to be accepted. */
 static void hold(struct job *job)
 {
-    start_clock(job);
     while (job->connections < job->count)
-        dial(job, HOLD);
-    stop_clock(job);
+        job->rx += (uint64_t) MUST(recv(dial(job, HOLD), buffer, 1, 0));
     stage(job, "open");
 }
 
@@ -239,15 +261,6 @@ static void parse_amount(struct job *job, const char *text)
         usage();
 }
 
-static void raise_limit(void)
-{
-    struct rlimit limit;
-
-    MUST(getrlimit(RLIMIT_NOFILE, &limit));
-    limit.rlim_cur = limit.rlim_max;
-    MUST(setrlimit(RLIMIT_NOFILE, &limit));
-}
-
 int main(int argc, char *argv[])
 {
     struct job job = {.server.sin_family = AF_INET};
@@ -257,7 +270,6 @@ int main(int argc, char *argv[])
     job.server.sin_port = htons((uint16_t) atoi(argv[3]));
     job.wait = argc > 5;
     signal(SIGPIPE, SIG_IGN);
-    raise_limit();
     if (strcmp(argv[1], "serve") == 0)
         serve(&job);
     if (argc < 5)

@@ -20,6 +20,7 @@ from harness import *  # noqa: E402,F403
 
 LOAD = BUILD / "bench" / "load"
 ASK = BUILD / "bench" / "ask"
+PEERS = "vnstat", "nethogs", "iftop", "pmacct", "nftables"
 
 
 # ---- figures with their spread ----
@@ -222,16 +223,17 @@ def ask(daemon, question, times, *arguments):
 
 
 class Report:
-    """Markdown, shown as it comes and kept. A benchmark is a function that gets one."""
+    """Sections of Markdown by title, shown as they come and kept. A benchmark is a function that gets one."""
 
     def __init__(self):
-        self.lines = []
+        self.sections = {}
 
     def add(self, *lines):
-        self.lines += lines
+        self.sections[next(reversed(self.sections))].extend(lines)
         print(*lines, sep="\n", flush=True)
 
     def section(self, title, *paragraphs):
+        self.sections[title] = []
         self.add(f"## {title}", "", *(line for text in paragraphs for line in (inspect.cleandoc(text), "")))
 
     def table(self, header, rows):
@@ -240,10 +242,21 @@ class Report:
             self.add("| " + " | ".join(str(cell) for cell in row) + " |")
         self.add("")
 
+    def write(self, path, introduction):
+        """Puts the sections into a file, in place of those of the same titles; what else it has stays."""
+        sections = {}
+        if path.exists():
+            for text in re.split(r"^(?=## )", path.read_text(), flags=re.M)[1:]:
+                sections[text.partition("\n")[0].removeprefix("## ")] = text
+        sections |= {title: "\n".join(lines) for title, lines in self.sections.items()}
+        path.write_text("\n\n".join(text.strip() for text in (introduction, *sections.values())) + "\n")
+
 
 def machine():
-    """One line on where this was measured."""
+    """Where this is measured, and of what."""
     cpu = re.search(r"model name\s+: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    packages = sh("dpkg-query", "-W", "-f", "${Package} ${Version}, ", "libbpf1", "libsqlite3-0", "libsystemd0", *PEERS)
     return (f"{os.cpu_count()} × {cpu[1].strip() if cpu else platform.machine()}, {memory:.0f} GiB, "
-            f"Linux {platform.release()}, {platform.freedesktop_os_release()['PRETTY_NAME']}")
+            f"Linux {platform.release()}, {platform.freedesktop_os_release()['PRETTY_NAME']}. "
+            f"{sh(PORTMON, '--version').splitlines()[0]}, {packages.rstrip(', ')}.")
