@@ -24,9 +24,9 @@
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
-/* Memory is taken as connections open. More than there are ports at a busy address; beyond it
- * connections are not counted, and that is. */
-#define MAX_SOCKETS (1 << 20)
+/* Open connections at most. Each walk looks at as many buckets, however few there are. Those beyond
+ * it are not counted, which is told. */
+#define MAX_SOCKETS 65536
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);

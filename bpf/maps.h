@@ -63,8 +63,10 @@ struct {
 static __always_inline bool is_watched(__u16 port)
 {
     struct portmon_watch *list = ONLY(watch);
+    __u32 index = port;
 
-    return list && list->watched[port];
+    barrier_var(index); /* Linux 5.10 forgets in a byte swap that it has 16 bits; clang does not */
+    return list && list->watched[index & 0xffff];
 }
 
 /** The counters of a watched port, or NULL if it was never watched. */

@@ -54,8 +54,8 @@ struct diag_probe {
     int events; /* what ends; -1 if that is not told to us */
     sd_id128_t epoch;
     uint32_t network_namespace;
-    uint8_t watched[65536];  /* enum watching */
-    uint8_t listened[65536]; /* whether a listener was seen there, ever */
+    uint8_t watched[65536]; /* enum watching */
+    uint8_t serves[65536];  /* whether a local port means that a connection was accepted there */
     struct counters *counters[65536];
     struct account *accounts; /* by cookie */
     size_t n_accounts;
@@ -109,7 +109,7 @@ static bool stays_home(struct diag_probe *probe, const struct diag_socket *socke
 static bool classify(struct diag_probe *probe, const struct diag_socket *socket,
                      struct account *account)
 {
-    account->role = probe->watched[socket->local_port] && probe->listened[socket->local_port]
+    account->role = probe->watched[socket->local_port] && probe->serves[socket->local_port]
                         ? ROLE_SERVER
                         : ROLE_CLIENT;
     account->port = account->role == ROLE_SERVER ? socket->local_port : socket->remote_port;
@@ -216,7 +216,7 @@ static int on_find(void *userdata, const struct diag_socket *socket)
     size_t size;
 
     if (socket->state == TCP_LISTEN) {
-        probe->listened[socket->local_port] = true;
+        probe->serves[socket->local_port] = true;
         return 0;
     }
     if (finds->n == finds->size) {
@@ -408,6 +408,20 @@ static int watch(struct probe *base, uint16_t port)
     return 0;
 }
 
+/**
+ * Ports that the system gives to connections that are opened from here are a server's only once a
+ * listener was seen there; the others always are.
+ */
+static void find_servers(struct diag_probe *probe)
+{
+    _cleanup_fclose_ FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+    unsigned first = 0, last = UINT16_MAX;
+
+    if (file && fscanf(file, "%u %u", &first, &last) == 2)
+        for (unsigned port = 1; port <= UINT16_MAX; port++)
+            probe->serves[port] = port < first || port > last;
+}
+
 static void unwatch(struct probe *base, uint16_t port)
 {
     diag_probe(base)->watched[port] = UNWATCHED;
@@ -551,6 +565,7 @@ int probe_diag_open(struct probe **ret, struct reason *reason)
     probe->query = diag_connect();
     if (probe->query < 0)
         return fail_errno(reason, probe->query, "Cannot ask the kernel for socket statistics");
+    find_servers(probe);
     r = walk(base, 0);
     if (r < 0)
         return fail_errno(reason, r, "Cannot read the kernel's socket statistics");
