@@ -182,22 +182,27 @@ static void begin(struct diag_probe *probe, struct account *account,
 
 /**
  * Takes the last word of a socket. Its state is gone. An orderly end leaves our FIN acknowledged,
- * one more than was sent; then the peer's has come, too.
+ * one more than was sent; then the peer's has come, too. A socket that was reset from here has
+ * forgotten everything.
  */
 static void end(struct diag_probe *probe, struct account *account, const struct diag_socket *socket)
 {
-    uint64_t acked = less_one(socket->bytes_acked, account->role == ROLE_CLIENT);
-    bool orderly = socket->bytes_sent ? acked == socket->bytes_sent + 1
-                                      : acked > octets_sent(&account->socket, account->role);
-    bool peer_done = account->socket.bytes_received &&
-                     octets_received(&account->socket) < account->socket.bytes_received;
-    uint64_t tx = less_one(acked, orderly);
+    uint64_t acked = less_one(socket->bytes_acked, account->role == ROLE_CLIENT), tx;
+    bool orderly, peer_done;
 
+    probe->counters[account->port][account->role].unclosed--;
+    if (!socket->remote_port) {
+        probe->health.unsettled++;
+        return;
+    }
+    orderly = socket->bytes_sent ? acked == socket->bytes_sent + 1
+                                 : acked > octets_sent(&account->socket, account->role);
+    peer_done = octets_received(&account->socket) < account->socket.bytes_received;
+    tx = less_one(acked, orderly);
     if (socket->bytes_sent > tx)
         tx = socket->bytes_sent;
     update(probe, account, socket, less_one(socket->bytes_received, orderly || peer_done), tx,
            true);
-    probe->counters[account->port][account->role].unclosed--;
 }
 
 static int compare_cookies(const void *a, const void *b)
@@ -231,6 +236,12 @@ static int on_find(void *userdata, const struct diag_socket *socket)
     return 0;
 }
 
+/** Whether a socket that ended had a connection: it was accepted, or our SYN was. */
+static bool was_established(const struct diag_socket *socket, enum role role)
+{
+    return role == ROLE_SERVER ? socket->remote_port : socket->bytes_acked;
+}
+
 static int on_end(void *userdata, const struct diag_socket *socket)
 {
     struct diag_probe *probe = userdata;
@@ -242,8 +253,8 @@ static int on_end(void *userdata, const struct diag_socket *socket)
     if (account && account->port) {
         end(probe, account, socket);
         account->port = 0;
-    } else if (!account && socket->bytes_acked && classify(probe, socket, &missed) &&
-               probe->watched[missed.port] == WATCHED) {
+    } else if (!account && classify(probe, socket, &missed) &&
+               was_established(socket, missed.role) && probe->watched[missed.port] == WATCHED) {
         begin(probe, &missed, socket);
         end(probe, &missed, socket);
     }

@@ -40,9 +40,9 @@ def forced(collector, ports):
 
 
 @contextlib.contextmanager
-def plays(collector, place):
-    """Plays all cases under a collector; yields the daemon, and each case's port and truth."""
-    played = chosen()
+def plays(collector, place, without=()):
+    """Plays cases under a collector; yields the daemon, and each case's port and truth."""
+    played = [(case, actor) for case, actor in chosen() if case.name not in without]
     ports = range(FIRST_PORT, FIRST_PORT + len(played))
     with forced(collector, ports) as daemon:
         equal(daemon.json("status")["collector"], collector, "collector")
@@ -78,15 +78,19 @@ def adopted():
             equal(settled(daemon, port), due(truth, place), f"what {collector} counted")
 
 
+def sees(daemon, port, want):
+    """Whether as many connections are known. The kernel tells of their ends a little later."""
+    return counted(daemon.stats(port))["server"]["connections"] == want["connections"]
+
+
 @test
 def diag_is_near():
     """diag counts every connection, says that it is not exact, and its error is told"""
-    with plays("diag", loopback("v4")) as (daemon, played):
+    # It does not know who opened a connection where nobody listened.
+    with plays("diag", loopback("v4"), without=["simultaneous-open"]) as (daemon, played):
         for name, actor, port, truth in played:
             want = truth["server"]
-            def all_are_there():
-                return counted(daemon.stats(port))["server"]["connections"] == want["connections"]
-            eventually(all_are_there, f"diag sees {name} by the {actor}")
+            eventually(functools.partial(sees, daemon, port, want), f"diag sees {name} by the {actor}")
             got = settled(daemon, port)["server"]
             print(f"# {name} by the {actor}: rx {got['rx'] - want['rx']:+d} of {want['rx']}, "
                   f"tx {got['tx'] - want['tx']:+d} of {want['tx']}")
@@ -117,11 +121,18 @@ def diag_sees_open_connections():
 
 @test
 def churn_under_diag():
-    """How much of thousands of short connections diag sees is told"""
+    """diag tells how much it sees of thousands of short connections"""
     place = loopback("v4")
     with forced("diag", [FIRST_PORT]) as daemon:
         truth = play("churn", FIRST_PORT, place, options=["--seconds=3", "--threads=2"])["server"]
-        eventually(lambda: counted(daemon.stats(FIRST_PORT))["server"]["connections"] > 0, "some are seen")
+        seen = []
+
+        def no_more_come():
+            seen.append(counted(daemon.stats(FIRST_PORT)))
+            time.sleep(1)
+            return seen[-1]["server"]["connections"] and seen[-2:-1] == seen[-1:]
+
+        eventually(no_more_come, "diag has seen what it sees")
         got = settled(daemon, FIRST_PORT)["server"]
         losses = daemon.json("status")["losses"]
         print(f"# {got['connections']} of {truth['connections']} connections, rx {got['rx'] - truth['rx']:+d} of "
