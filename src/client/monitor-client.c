@@ -305,6 +305,10 @@ static int bad_reply(struct reason *reason, int r, const char *tried)
 
 #define TRIED_SIZE 96
 
+/* A bus takes messages of 32 MiB; the figures of a port, with the longest description, take 1.5
+ * KiB. */
+#define MAX_PORTS_AT_ONCE 16384
+
 static const char *tried_port(char buffer[static TRIED_SIZE], const char *format, uint16_t port)
 {
     snprintf(buffer, TRIED_SIZE, format, port);
@@ -370,15 +374,43 @@ int monitor_client_stats(struct monitor_client *client, uint16_t port, struct po
     return 0;
 }
 
+/** Asks for the figures of one port after the other. */
+static int stats_of_each(struct monitor_client *client, const struct port_list *ports,
+                         struct port_stats_list *ret, struct reason *reason)
+{
+    _cleanup_port_stats_list_ struct port_stats_list list = {
+        .ports = calloc(ports->n, sizeof(*list.ports)),
+    };
+    int r;
+
+    if (!list.ports)
+        return -ENOMEM;
+    for (size_t i = 0; i < ports->n; i++) {
+        r = monitor_client_stats(client, ports->ports[i].port, &list.ports[list.n], reason);
+        if (r < 0 && r != -ENOENT) /* it was removed meanwhile */
+            return r;
+        list.n += r >= 0;
+    }
+    *ret = list;
+    list = (struct port_stats_list){};
+    return 0;
+}
+
 int monitor_client_all_stats(struct monitor_client *client, struct port_stats_list *ret,
                              struct reason *reason)
 {
+    _cleanup_port_list_ struct port_list ports = {};
     static const char tried[] = "read the figures of all ports";
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
     _cleanup_port_stats_list_ struct port_stats_list list = {};
-    int r = call_standard(client, reason, tried, "org.freedesktop.DBus.ObjectManager",
-                          "GetManagedObjects", &reply, "");
+    int r = client->destination ? monitor_client_list_ports(client, &ports, reason) : 0;
 
+    if (r < 0)
+        return r;
+    if (ports.n > MAX_PORTS_AT_ONCE)
+        return stats_of_each(client, &ports, ret, reason);
+    r = call_standard(client, reason, tried, "org.freedesktop.DBus.ObjectManager",
+                      "GetManagedObjects", &reply, "");
     if (r < 0)
         return r;
     r = answer_all_stats(reply, &list);

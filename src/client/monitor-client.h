@@ -158,7 +158,7 @@ int monitor_client_list_ports(struct monitor_client *client, struct port_list *r
 int monitor_client_stats(struct monitor_client *client, uint16_t port, struct port_stats *ret,
                          struct reason *reason);
 
-/** The figures of all ports, in one call. */
+/** The figures of all ports, of one moment unless they are very many. */
 int monitor_client_all_stats(struct monitor_client *client, struct port_stats_list *ret,
                              struct reason *reason);
 

@@ -97,24 +97,23 @@ static int add_port_row(struct table *table, const struct port_stats *stats,
     return 0;
 }
 
-/** Puts a port into the table of all, or into the list of JSON. */
-static int show_live(struct context *context, uint16_t port, struct json_object *list,
-                     struct reason *reason)
+static int show_live(struct context *context, struct reason *reason)
 {
+    _cleanup_(json_freep) struct json_object *json = NULL;
     _cleanup_port_stats_ struct port_stats stats = {};
-    int r = monitor_client_stats(context->client, port, &stats, reason);
+    int r = monitor_client_stats(context->client, context->arguments.port, &stats, reason);
 
     if (r < 0)
         return r;
-    if (context->arguments.json)
-        return json_emit(list, json_stats(&stats));
-    if (context->table)
-        return add_port_row(context->table, &stats, &context->arguments);
+    if (context->arguments.json) {
+        json = json_stats(&stats);
+        return json_print(json);
+    }
     make_printable(stats.description);
     return print_port(&stats, &context->arguments);
 }
 
-static int show_all_live(struct context *context, struct reason *reason)
+static int print_ports(const struct port_stats_list *all, const struct arguments *arguments)
 {
     static const struct column columns[] = {
         {"PORT", ALIGN_RIGHT},        {"RX RATE", ALIGN_RIGHT},     {"TX RATE", ALIGN_RIGHT},
@@ -122,16 +121,32 @@ static int show_all_live(struct context *context, struct reason *reason)
         {"TX", ALIGN_RIGHT, 3},       {"OPEN", ALIGN_RIGHT, 1},     {"DESCRIPTION", ALIGN_LEFT},
     };
     _cleanup_(table_freep) struct table *table = table_new(columns, ELEMENTSOF(columns));
-    int r;
+    int r = table ? 0 : -ENOMEM;
 
-    if (!table)
-        return -ENOMEM;
-    context->table = table;
-    r = context_show(context, show_live, reason);
-    context->table = NULL;
-    if (r >= 0 && !context->arguments.json)
-        context_print_table(table);
-    return r;
+    for (size_t i = 0; r >= 0 && i < all->n; i++)
+        r = add_port_row(table, &all->ports[i], arguments);
+    if (r < 0)
+        return r;
+    if (!all->n)
+        hint_no_ports();
+    context_print_table(table);
+    return 0;
+}
+
+static int show_all_live(struct context *context, struct reason *reason)
+{
+    _cleanup_(json_freep) struct json_object *list = NULL;
+    _cleanup_port_stats_list_ struct port_stats_list all = {};
+    int r = monitor_client_all_stats(context->client, &all, reason);
+
+    if (r < 0)
+        return r;
+    if (!context->arguments.json)
+        return print_ports(&all, &context->arguments);
+    list = json_list_new();
+    for (size_t i = 0; r >= 0 && i < all.n; i++)
+        r = json_emit(list, json_stats(&all.ports[i]));
+    return r < 0 ? r : json_print(list);
 }
 
 /* ---- ranges ---- */
@@ -233,7 +248,6 @@ int verb_stats(struct context *context)
         if (r >= 0)
             r = context_show(context, show_range, &reason);
     } else if (r >= 0)
-        r = context->arguments.port ? context_show(context, show_live, &reason)
-                                    : show_all_live(context, &reason);
+        r = context->arguments.port ? show_live(context, &reason) : show_all_live(context, &reason);
     return r < 0 ? report_failure(context, &reason, r) : STATUS_DONE;
 }

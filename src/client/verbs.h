@@ -18,7 +18,6 @@ struct context {
     struct monitor_client *client; /* see context_connect() */
     uint32_t retention_days;       /* see context_use_zone() */
     pid_t agent;                   /* polkit's, 0 if there is none */
-    struct table *table;           /* what several ports are rows of, if anything */
     bool shown;                    /* see context_begin_text() */
 };
 
