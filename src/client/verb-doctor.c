@@ -105,8 +105,15 @@ static void check_collector(void *subject, struct finding *finding)
 {
     const struct patient *patient = subject;
 
-    if (patient->way)
+    if (!patient->way)
+        return;
+    if (patient->status.exact)
         find(finding, VERDICT_OK, "It counts by %s", patient->status.collector);
+    else
+        find(
+            finding, VERDICT_NOTE,
+            "It counts by %s, which is not exact: portmond --doctor, as root, says what is missing",
+            patient->status.collector);
 }
 
 static void check_ports(void *subject, struct finding *finding)

@@ -122,6 +122,16 @@ def less_privileges():
 
 
 @test
+def inexact():
+    """Where counting is not exact both doctors note it, and known bytes are not measured by it"""
+    found = portmond("--collector=diag")
+    has(found, "collector", "note", "diag", "not exact")
+    true("counting" not in found, f"nothing is compared in {found}")
+    with Daemon(PORT + 1, options=["--collector=diag"]) as other:
+        has(portmon(path=other.socket), "collector", "note", "diag", "not exact", "portmond --doctor")
+
+
+@test
 def data_directories():
     """A data directory that is read-only, somebody else's, full, or none"""
     with mounted("-o", "ro") as path:
