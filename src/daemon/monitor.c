@@ -168,8 +168,10 @@ int monitor_new(struct monitor **ret, const char *data_directory, enum collector
     if (r < 0)
         return r;
     if (r > 0)
-        log_warning("%s. So figures come from the kernel's socket statistics, which are not exact",
-                    reason->text);
+        log_warning("%s", reason->text);
+    if (probe_caveat(monitor->probe))
+        log_warning("Counting by %s: %s", probe_collector(monitor->probe),
+                    probe_caveat(monitor->probe));
     *ret = TAKE_PTR(monitor);
     return 0;
 }

@@ -92,6 +92,9 @@ DEFINE_CLEANUP(struct probe, probe_free)
 /** The name of what counts: see shared/collector-kind.h. */
 const char *probe_collector(const struct probe *probe);
 
+/** What it can't do, in words for the log; NULL if it can all. */
+const char *probe_caveat(const struct probe *probe);
+
 /** Whether it counts exactly. */
 bool probe_is_exact(const struct probe *probe);
 

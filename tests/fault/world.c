@@ -196,6 +196,11 @@ const char *probe_collector(const struct probe *probe)
     return "world";
 }
 
+const char *probe_caveat(const struct probe *probe)
+{
+    return NULL;
+}
+
 bool probe_is_exact(const struct probe *probe)
 {
     return true;
