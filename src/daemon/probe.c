@@ -95,9 +95,7 @@ const char *probe_caveat(const struct probe *probe)
 {
     static const char *const caveats[_COLLECTOR_MAX] = {
         [COLLECTOR_SOCK_OPS] = "other sock_ops programs may keep it from hearing of connections",
-        [COLLECTOR_FALLBACK] =
-            "connections that were open before their port was added are found in this network "
-            "namespace only, their processes are not told, and 65536 at most can be open",
+        [COLLECTOR_FALLBACK] = "connections that were open before may not be found, nor processes",
         [COLLECTOR_DIAG] = "figures are not exact, and of this network namespace only",
     };
 
