@@ -49,7 +49,7 @@ struct {
 static __always_inline bool make_account(const struct sock *sk, struct portmon_socket *account)
 {
     __u64 key = (__u64) sk;
-    long r;
+    int r; /* not long: before Linux 6.4 the upper half is not that of a negative number */
 
     account->opened_nsec = account->tick_nsec = bpf_ktime_get_boot_ns();
     account->phase = PORTMON_PHASE_OPEN;

@@ -45,7 +45,7 @@ RUNS = [
 RUNS_OF_FALLBACK = [*RUNS[:1], ["test-open-before.py", "loopback v4:", *COMMON], *RUNS[2:]]
 
 PATIENCE = 8  # how much longer things may take than on a processor of silicon
-TIMEOUT_SEC = 60 * PATIENCE_SEC
+TIMEOUT_SEC = 30 * PATIENCE_SEC
 
 PROGRAMS = ["ip", "modprobe", "mount", "nft", "python3", "tc"]
 # Of Python's library, what is large and not used.
