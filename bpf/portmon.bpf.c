@@ -176,7 +176,10 @@ static __always_inline void on_close(const struct sock *sk, struct tcp_sock *tp,
         account_stream(sk, tp, account, counters, state, true);
         ADD(counters->closed, 1);
     }
-    bpf_sk_storage_delete(&sockets, tp);
+    /* An aborted Fast Open is opened and closed at once, by whichever program comes first. The
+     * account stays with the socket and tells the others that it was. */
+    if (state != BPF_TCP_SYN_RECV)
+        bpf_sk_storage_delete(&sockets, tp);
 }
 
 /* ---- events ---- */
