@@ -140,13 +140,11 @@ make_table()
 def session(user, seat):
     """Somebody logs in, at a seat or from afar; gives the cgroup of what they run."""
     with subprocess.Popen(["runuser", "--login", "--shell=/bin/sh", user, "--command",
-                           "echo $XDG_SESSION_ID; exec sleep infinity"],
-                          env={**os.environ, "XDG_SEAT": seat}, stdout=subprocess.PIPE, text=True) as login:
-        try:
-            scope = f"session-{login.stdout.readline().strip()}.scope"
-            yield pathlib.Path("/sys/fs/cgroup" + show("ControlGroup", scope))
-        finally:
-            login.terminate()
+                           "echo $XDG_SESSION_ID; read end"],
+                          env={**os.environ, "XDG_SEAT": seat}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as login:
+        scope = f"session-{login.stdout.readline().strip()}.scope"
+        yield pathlib.Path("/sys/fs/cgroup" + show("ControlGroup", scope))
 
 
 def make_sessions():
