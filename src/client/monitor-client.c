@@ -3,6 +3,7 @@
 
 #include "client/monitor-answers.h"
 #include "shared/bus-names.h"
+#include "shared/time-util.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -191,6 +192,9 @@ const char *monitor_client_way(const struct monitor_client *client)
 
 /* ---- calling ---- */
 
+/* Longer than portmond waits for somebody who has to type a password. */
+#define AUTHORIZATION_USEC (180 * USEC_PER_SEC)
+
 /** The polkit action that a method asks for, or NULL. */
 static const char *action_of(const char *member)
 {
@@ -265,7 +269,8 @@ static int call_interface(struct monitor_client *client, struct reason *reason, 
     if (r >= 0)
         r = sd_bus_message_set_auto_start(message, client->may_start);
     if (r >= 0)
-        r = sd_bus_call(client->bus, message, 0, &error, ret_reply);
+        r = sd_bus_call(client->bus, message, action_of(member) ? AUTHORIZATION_USEC : 0, &error,
+                        ret_reply);
     return r < 0 ? call_failed(reason, r, &error, member, tried) : 0;
 }
 
