@@ -166,7 +166,8 @@ def boot(root, file, console, cgroup, contained):
              "--capability=CAP_BPF,CAP_PERFMON,CAP_NET_ADMIN,CAP_SYS_ADMIN",
              "--system-call-filter=bpf perf_event_open"],
             env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1",
-                 "SYSTEMD_NSPAWN_USE_CGNS": "1" if contained else "0"},
+                 "SYSTEMD_NSPAWN_USE_CGNS": "1" if contained else "0",
+                 "SYSTEMD_NSPAWN_TMPFS_TMP": "0"},  # the source may be there
             preexec_fn=lambda: (cgroup / "cgroup.procs").write_text("0"),
             stdin=subprocess.DEVNULL, stdout=console, stderr=console, timeout=TIMEOUT_SEC)
         return True

@@ -114,13 +114,13 @@ def kill(programs, times):
 @test
 def killed_at_any_moment():
     """Killed while it starts, counts and flushes: in the end the figures are exact, without a gap"""
-    kill([PORTMOND], KILLS)
+    with_truth(kill, [PORTMOND], KILLS)
 
 
 @test
 def killed_at_any_moment_of_upgrades():
     """Killed while two versions of the programs take turns: the same"""
-    kill([PORTMOND, NEXT], KILLS // 5)
+    with_truth(kill, [PORTMOND, NEXT], KILLS // 5)
 
 
 run()

@@ -5,6 +5,7 @@ A case is a way to open, use and close a connection; a place is where the connec
 """
 
 import contextlib
+import errno
 import functools
 import json
 import os
@@ -131,8 +132,24 @@ def play(case, port, place, actor="client", options=(), stages=None):
     if process.returncode == 77:
         raise Unavailable(last.strip())
     if process.returncode != 0:
-        raise Failure(f"traffic ended with {process.returncode}: {complaint}")
+        kind = Broken if os.strerror(errno.ECONNRESET) in complaint else Failure
+        raise kind(f"traffic ended with {process.returncode}: {complaint}")
     return json.loads(last)
+
+
+class Broken(Failure):
+    """Somebody reset a connection of the traffic, so nobody knows what was sent."""
+
+
+def with_truth(function, *arguments, attempts=3):
+    """Calls a function that plays millions of connections, again if the network broke one of them."""
+    for attempt in range(attempts):
+        try:
+            return function(*arguments)
+        except Broken as broken:
+            print(f"# no truth in attempt {attempt + 1}: {broken}")
+            if attempt + 1 == attempts:
+                raise
 
 
 # ---- figures ----
