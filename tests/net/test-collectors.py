@@ -28,15 +28,16 @@ def chosen():
     return [(known[name], actor) for name in CASES for actor in known[name].actors()]
 
 
+@contextlib.contextmanager
 def forced(collector, ports):
-    try:
-        daemon = Daemon(*ports, options=["--collector", collector])
-        daemon.start()
-    except Failure as failure:
-        if collector != "diag" and "Cannot" in str(failure):
-            raise Unavailable(str(failure).splitlines()[0]) from failure
-        raise
-    return daemon
+    with contextlib.ExitStack() as stack:
+        try:
+            daemon = stack.enter_context(Daemon(*ports, options=["--collector", collector]))
+        except Failure as failure:
+            if collector != "diag" and "Cannot" in str(failure):
+                raise Unavailable(str(failure).splitlines()[0]) from failure
+            raise
+        yield daemon
 
 
 @contextlib.contextmanager
