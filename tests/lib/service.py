@@ -36,12 +36,6 @@ class Service(Daemon):
         self._listener = socket.socket(socket.AF_UNIX)
         self._thread = threading.Thread(target=self._receive, daemon=True)
 
-    def __enter__(self):
-        self._listener.bind(str(self.socket))
-        self._listener.listen()
-        self._thread.start()
-        return super().__enter__()
-
     def __exit__(self, *exception):
         super().__exit__(*exception)
         self._notices.shutdown(socket.SHUT_RDWR)
@@ -87,6 +81,10 @@ class Service(Daemon):
     # ---- the process ----
 
     def start(self, wait=True):
+        if not self._thread.is_alive():
+            self._listener.bind(str(self.socket))
+            self._listener.listen()
+            self._thread.start()
         self._ready.clear()
         names, fds = zip(("portmond.socket", self._listener.fileno()), *self.store)
         numbers = range(FIRST_FD, FIRST_FD + len(fds))
