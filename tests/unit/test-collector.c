@@ -486,6 +486,26 @@ TEST(lost_closes)
     }
 }
 
+/* What has just opened a walk need not have seen. */
+TEST(no_close_is_lost_on_a_busy_port)
+{
+    _cleanup_(collector_freep) struct collector *collector = watching();
+    uint64_t opened = 0;
+
+    for (unsigned i = 0; i < 40; i++) {
+        opened += 1000;
+        ingest(collector, (struct counters){.opened = opened, .unclosed = 12, .live = 5}, START);
+        collector_tick(collector, START, USEC_PER_SEC);
+    }
+    CHECK_EQ(collector_lost_closes(collector), 0);
+    for (unsigned i = 0; i < 20; i++) { /* it calms down, and two are there for good */
+        opened += 3;
+        ingest(collector, (struct counters){.opened = opened, .unclosed = 10, .live = 5}, START);
+        collector_tick(collector, START, USEC_PER_SEC);
+    }
+    CHECK_EQ(collector_lost_closes(collector), 2);
+}
+
 TEST(lost_closes_of_all_ports_and_roles_add_up)
 {
     _cleanup_(collector_freep) struct collector *collector = collector_new();
