@@ -284,6 +284,24 @@ def another_by_hand():
         equal(owner(), process, "the process on the bus")
 
 
+# ---- crashes ----
+
+
+@test
+def killed_after_reexec():
+    """systemd re-executes itself and the service is killed: what comes meanwhile counts, once"""
+    before, killed, store = settled(PORT), pid(), show("NFileDescriptorStore")
+    systemctl("daemon-reexec")
+    equal(show("NFileDescriptorStore"), store, "the descriptors that systemd keeps")
+    os.kill(killed, signal.SIGKILL)
+    eventually(lambda: pid() == 0, "it is dead")
+    transfer(PORT)
+    eventually(lambda: pid() not in (0, killed) and is_active() == "active", "it runs again")
+    after = settled(PORT)
+    equal(tuple(after[name] - before[name] for name in ("rx_bytes", "tx_bytes", "connections_total")), (*SIZES, 1),
+          "what has come")
+
+
 # ---- the watchdog ----
 
 
