@@ -104,9 +104,7 @@ static __always_inline void on_close(const struct sock *sk, const struct tcp_soc
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(portmon_state_1, struct sock *sk, int old, int new)
 {
-    bool opens = new == BPF_TCP_ESTABLISHED ||
-                 /* closed by its owner before the handshake ended (TCP Fast Open) */
-                 (old == BPF_TCP_SYN_RECV && new == BPF_TCP_FIN_WAIT1);
+    bool opens = stream_opens(old, new);
     struct tcp_sock *tp;
 
     if ((!opens && new != BPF_TCP_CLOSE) || sk->sk_protocol != IPPROTO_TCP)

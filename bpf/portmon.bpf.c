@@ -224,9 +224,7 @@ int portmon_sock_ops(struct bpf_sock_ops *ctx)
 static __always_inline int on_state_change(struct sock *sk, int old, int new)
 {
     struct tcp_sock *tp;
-    bool opens = new == BPF_TCP_ESTABLISHED ||
-                 /* closed by its owner before the handshake ended (TCP Fast Open) */
-                 (old == BPF_TCP_SYN_RECV && new == BPF_TCP_FIN_WAIT1);
+    bool opens = stream_opens(old, new);
 
     if (!opens && new != BPF_TCP_CLOSE)
         return 0;

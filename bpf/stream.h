@@ -130,6 +130,14 @@ static __always_inline bool stream_accepted(const struct tcp_sock *tp)
     return false;
 }
 
+/** Whether a change of state establishes a connection. */
+static __always_inline bool stream_opens(int old, int new)
+{
+    return new == BPF_TCP_ESTABLISHED ||
+           /* closed by its owner before the handshake ended (TCP Fast Open) */
+           (old == BPF_TCP_SYN_RECV && new == BPF_TCP_FIN_WAIT1);
+}
+
 static __always_inline bool is_loopback4(__be32 address)
 {
     return (address & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000);
