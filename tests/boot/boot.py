@@ -7,10 +7,6 @@ usage: boot.py FILE… [--bare FILE…]
 Each file runs in a boot of its own, on a disk of its own. Those after --bare share one, boot after
 boot, on which portmon is not installed: there are the source and the build that would install it.
 What all of them report comes out as one report in TAP, and with a failure the journal of its boot.
-
-The root of the container is made by make-root, once, and only read. All else is in a mount namespace,
-a process namespace and a cgroup of our own: several builds can be tested at the same time, and
-however we end, nothing stays mounted or running.
 """
 
 import argparse
@@ -28,7 +24,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parents[1]
 sys.path.insert(0, str(HERE.parent / "lib"))
 import harness  # noqa: E402
-from harness import PATIENCE_SEC, eventually, need_root_and_bpf, sh, skip  # noqa: E402
+from harness import PATIENCE_SEC, need_root_and_bpf, sh, skip  # noqa: E402
+from nspawn import Layer, boot, make_root, mounted, own_cgroup  # noqa: E402
 from report import Report  # noqa: E402
 
 BUILD = harness.BUILD.resolve()
@@ -77,50 +74,6 @@ def write(path, text):
 # ---- the container ----
 
 
-def make_root():
-    done = subprocess.run([HERE / "make-root"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    if done.returncode != 0:
-        skip("no root to boot: " + " / ".join(done.stderr.splitlines()[-2:]))
-    return done.stdout.strip()
-
-
-@contextlib.contextmanager
-def mounted(path, source, *options):
-    path.mkdir(parents=True, exist_ok=True)
-    sh("mount", *options, source, path)
-    try:
-        yield path
-    finally:
-        sh("umount", "--lazy", path)
-
-
-class Layer:
-    """What is written over other directories, which are only read; it is kept in memory."""
-
-    def __init__(self, memory, name, *below):
-        self.upper, self.work, self.root = (memory / f"{name}-{part}" for part in ("upper", "work", "root"))
-        self.upper.mkdir(), self.work.mkdir()
-        self.lower = ":".join(map(str, below))
-
-    def mounted(self, path=None):
-        options = f"lowerdir={self.lower},upperdir={self.upper},workdir={self.work}"
-        return mounted(path or self.root, "overlay", "-t", "overlay", "-o", options)
-
-
-@contextlib.contextmanager
-def own_cgroup(unified):
-    """A cgroup beside ours: nspawn puts the container below the one that itself is in."""
-    home = pathlib.Path("/proc/self/cgroup").read_text().split("0::")[1].split("\n")[0]
-    cgroup = unified / home.lstrip("/") / unified.parent.name
-    cgroup.mkdir()
-    try:
-        yield cgroup
-    finally:
-        eventually(lambda: "populated 0" in (cgroup / "cgroup.events").read_text(), "the container is gone")
-        for path, _, _ in os.walk(cgroup, topdown=False):
-            os.rmdir(path)
-
-
 def furnish(root):
     """What all containers have."""
     (root / SUITE).mkdir()
@@ -144,7 +97,7 @@ def copy_libraries(program, root):
             write(root / "etc/systemd/system/portmond.service.d/sanitizer.conf", SANITIZER)
 
 
-def boot(root, file, console, cgroup, contained):
+def boot_file(root, file, console, cgroup, contained):
     """
     Boots, waits for the end, and returns whether it came in time. In one that is not contained the
     service finds the cgroup that holds all others, as on a machine of its own.
@@ -158,18 +111,8 @@ def boot(root, file, console, cgroup, contained):
     wanted.symlink_to(f"/{unit}")
     (root / REPORT).unlink(missing_ok=True)
     try:
-        subprocess.run(
-            # With unshare everything in the container ends, and unshare with us.
-            ["setpriv", "--pdeathsig=KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc",
-             "systemd-nspawn", "--quiet", f"--directory={root}", f"--machine=portmon-{os.getpid()}",
-             "--register=no", "--keep-unit", "--boot", "--private-network",
-             "--capability=CAP_BPF,CAP_PERFMON,CAP_NET_ADMIN,CAP_SYS_ADMIN",
-             "--system-call-filter=bpf perf_event_open"],
-            env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1",
-                 "SYSTEMD_NSPAWN_USE_CGNS": "1" if contained else "0",
-                 "SYSTEMD_NSPAWN_TMPFS_TMP": "0"},  # the source may be there
-            preexec_fn=lambda: (cgroup / "cgroup.procs").write_text("0"),
-            stdin=subprocess.DEVNULL, stdout=console, stderr=console, timeout=TIMEOUT_SEC)
+        boot(root, console, cgroup, TIMEOUT_SEC, SYSTEMD_NSPAWN_USE_CGNS="1" if contained else "0",
+             SYSTEMD_NSPAWN_TMPFS_TMP="0")  # the source may be in /tmp
         return True
     except subprocess.TimeoutExpired:
         return False
@@ -193,7 +136,7 @@ def print_journal(root, console):
 
 def run_file(file, root, cgroup, console, report, contained):
     with open(console, "wb") as output:
-        ended = boot(root, file, output, cgroup, contained)
+        ended = boot_file(root, file, output, cgroup, contained)
     text = (root / REPORT).read_text(errors="replace") if (root / REPORT).exists() else ""
     if not ended:
         print(f"# {file} did not end within {TIMEOUT_SEC} seconds")

@@ -8,7 +8,6 @@ The one before has a lower version and other BPF programs, as an older portmon w
 the real systemd, D-Bus and polkit; test-package.py runs in it. It is thrown away at the end.
 """
 
-import contextlib
 import os
 import pathlib
 import re
@@ -21,7 +20,8 @@ import tempfile
 HERE = pathlib.Path(__file__).resolve().parent
 TOP = HERE.parents[1]
 sys.path.insert(0, str(HERE.parent / "lib"))
-from harness import PATIENCE_SEC, eventually, need_root_and_bpf, sh, skip  # noqa: E402
+from harness import PATIENCE_SEC, need_root_and_bpf, sh, skip  # noqa: E402
+from nspawn import Layer, boot, make_root, mounted, own_cgroup  # noqa: E402
 
 TIMEOUT_SEC = 10 * PATIENCE_SEC
 BUILD_TIMEOUT_SEC = 20 * PATIENCE_SEC
@@ -82,40 +82,6 @@ def make_packages(directory):
 # ---- the container ----
 
 
-@contextlib.contextmanager
-def mounted(path, *options):
-    path.mkdir()
-    sh("mount", *options, path)
-    try:
-        yield path
-    finally:
-        sh("umount", "--lazy", path)
-
-
-@contextlib.contextmanager
-def disk(memory, lower):
-    """The container's disk: the root, and in memory what is written to it."""
-    upper, work = memory / "upper", memory / "work"
-    upper.mkdir(), work.mkdir()
-    with mounted(memory / "root", "-t", "overlay", "-o", f"lowerdir={lower},upperdir={upper},workdir={work}",
-                 "overlay") as root:
-        yield root
-
-
-@contextlib.contextmanager
-def own_cgroup(unified):
-    """A cgroup beside ours: nspawn puts the container below the one that itself is in."""
-    home = pathlib.Path("/proc/self/cgroup").read_text().split("0::")[1].split("\n")[0]
-    cgroup = unified / home.lstrip("/") / f"portmon-package-{os.getpid()}"
-    cgroup.mkdir()
-    try:
-        yield cgroup
-    finally:
-        eventually(lambda: "populated 0" in (cgroup / "cgroup.events").read_text(), "the container is gone")
-        for path, _, _ in os.walk(cgroup, topdown=False):
-            os.rmdir(path)
-
-
 def furnish(root, packages):
     (root / "suite").mkdir()
     for package, name in zip(packages, ("older.deb", "newer.deb")):
@@ -128,21 +94,6 @@ def furnish(root, packages):
     wanted = root / "etc/systemd/system/multi-user.target.wants/suite.service"
     wanted.parent.mkdir(exist_ok=True)
     wanted.symlink_to("/etc/systemd/system/suite.service")
-
-
-def boot(root, console, cgroup):
-    """Boots, and waits for the end."""
-    with open(console, "wb") as output:
-        subprocess.run(
-            # With unshare everything in the container ends, and unshare with us.
-            ["setpriv", "--pdeathsig=KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc",
-             "systemd-nspawn", "--quiet", f"--directory={root}", f"--machine=portmon-{os.getpid()}",
-             "--register=no", "--keep-unit", "--boot", "--private-network",
-             "--capability=CAP_BPF,CAP_PERFMON,CAP_NET_ADMIN,CAP_SYS_ADMIN",
-             "--system-call-filter=bpf perf_event_open"],
-            env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1"},
-            preexec_fn=lambda: (cgroup / "cgroup.procs").write_text("0"),
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=TIMEOUT_SEC)
 
 
 def check_policy(package):
@@ -175,17 +126,17 @@ def tell(root, console, good):
 def main(packages):
     # Meson ends what takes too long by this; as an exception it unwinds the stack.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
-    made = subprocess.run([HERE.parent / "boot" / "make-root"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    if made.returncode:
-        skip("no root to boot: " + " / ".join(made.stderr.splitlines()[-2:]))
+    lower = make_root()
     with tempfile.TemporaryDirectory(prefix="portmon-package-") as directory:
         here = pathlib.Path(directory)
         packages = packages or make_packages(here)
         good = check_policy(packages[1])
-        with mounted(here / "memory", "-t", "tmpfs", "tmpfs") as memory, disk(memory, made.stdout.strip()) as root, \
-                mounted(here / "cgroup", "-t", "cgroup2", "cgroup2") as unified, own_cgroup(unified) as cgroup:
+        with mounted(here / "memory", "tmpfs", "-t", "tmpfs") as memory, \
+                Layer(memory, "disk", lower).mounted() as root, \
+                mounted(here / "cgroup", "cgroup2", "-t", "cgroup2") as unified, own_cgroup(unified) as cgroup, \
+                open(memory / "console", "wb") as console:
             furnish(root, packages)
-            boot(root, memory / "console", cgroup)
+            boot(root, console, cgroup, TIMEOUT_SEC)
             return tell(root, memory / "console", good)
 
 
