@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/json.h"
+#include "client/table.h"
 #include "client/verbs.h"
 #include "shared/format.h"
 #include "shared/time-util.h"
 
 #include <inttypes.h>
 
-static void print_status(const struct service_status *status, const struct port_list *ports,
-                         uint64_t now)
+static void print_status(struct service_status *status, const struct port_list *ports, uint64_t now)
 {
+    char *texts[] = {status->version,        status->collector,   status->time_zone,
+                     status->data_directory, status->socket_path, status->ledger_failure};
     char start[FORMAT_SIZE], uptime[FORMAT_SIZE];
     bool lost = false;
 
+    for (size_t i = 0; i < ELEMENTSOF(texts); i++) /* another host may have sent them */
+        make_printable(texts[i]);
     printf("   Version: %s\n", status->version);
     printf("     Since: %s; %s ago\n", format_timestamp(start, status->start_usec, false),
            format_duration(uptime, now - status->start_usec));

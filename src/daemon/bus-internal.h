@@ -20,7 +20,7 @@ struct bus {
     struct peers *peers;
     struct authorization *authorizations; /* questions to polkit that wait */
 
-    /* The message for which figures were last sampled, and those figures: see bus_stats(). */
+    /* The message for which all were last sampled, and the figures of one: see bus_stats(). */
     struct {
         sd_bus *connection;
         uint64_t cookie;
@@ -43,13 +43,15 @@ int bus_publish_monitor(struct bus *bus, sd_bus *connection);
 int bus_publish_ports(struct bus *bus, sd_bus *connection);
 int bus_publish_log_control(struct bus *bus, sd_bus *connection);
 
-/**
- * Samples the counters unless that was done for the message that @connection handles now: one that
- * asks for many figures gets those of one moment. Returns 0 or a negative errno with @error.
- */
-int bus_refresh(struct bus *bus, sd_bus *connection, sd_bus_error *error);
+/** Samples the counters of @port, or of all if that is 0. Returns 0 or a negative errno with
+ * @error. */
+int bus_refresh(struct bus *bus, uint16_t port, sd_bus_error *error);
 
-/** Fresh figures of a port. *@ret points to an array of _ROLE_MAX, valid until the next call. */
+/**
+ * Fresh figures of a port. *@ret points to an array of _ROLE_MAX, valid until the next call. All
+ * are sampled once for the message that @connection handles now: one that asks for many figures
+ * gets those of one moment.
+ */
 int bus_stats(struct bus *bus, sd_bus *connection, uint16_t port, const struct role_stats **ret,
               sd_bus_error *error);
 

@@ -150,14 +150,17 @@ static int method_list_ports(sd_bus_message *message, void *userdata, sd_bus_err
 static int method_get_stats(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-    const struct role_stats *stats;
+    struct role_stats stats[_ROLE_MAX];
     struct bus *bus = userdata;
     uint16_t port;
     int r;
 
-    if ((r = read_port(message, &port, error)) < 0 ||
-        (r = bus_stats(bus, sd_bus_message_get_bus(message), port, &stats, error)) < 0 ||
-        (r = sd_bus_message_new_method_return(message, &reply)) < 0 ||
+    if ((r = read_port(message, &port, error)) < 0 || (r = bus_refresh(bus, port, error)) < 0)
+        return r;
+    r = monitor_stats(bus->monitor, port, stats);
+    if (r < 0)
+        return bus_set_error(bus, error, r, port);
+    if ((r = sd_bus_message_new_method_return(message, &reply)) < 0 ||
         (r = bus_append_port_stats(bus, reply, port, stats)) < 0)
         return r;
     return sd_bus_send(NULL, reply, NULL);
@@ -175,7 +178,7 @@ static int method_get_range(sd_bus_message *message, void *userdata, sd_bus_erro
 
     if ((r = read_port(message, &port, error)) < 0 || (r = read_role(message, &role, error)) < 0 ||
         (r = sd_bus_message_read(message, "tt", &from, &until)) < 0 ||
-        (r = bus_refresh(bus, sd_bus_message_get_bus(message), error)) < 0)
+        (r = bus_refresh(bus, port, error)) < 0)
         return r;
     r = monitor_range(bus->monitor, port, role, from, until, &sum.traffic);
     if (r < 0)
@@ -205,7 +208,7 @@ static int method_get_history(sd_bus_message *message, void *userdata, sd_bus_er
     if (parsed < 0)
         return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
                                 "The resolution is none of \"5min\", \"hour\", \"day\", \"month\"");
-    if ((r = bus_refresh(bus, sd_bus_message_get_bus(message), error)) < 0)
+    if ((r = bus_refresh(bus, port, error)) < 0)
         return r;
     r = monitor_history(bus->monitor, port, role, from, until, (enum resolution) parsed, &history);
     if (r < 0)

@@ -13,6 +13,9 @@
 /* How soon we are back on a bus that was restarted. */
 #define RECONNECT_INTERVAL_USEC USEC_PER_SEC
 
+/* DBUS_REQUEST_NAME_REPLY_PRIMARY_OWNER of the D-Bus specification. */
+#define NAME_IS_OURS 1
+
 const char *bus_port_path(char buffer[static PORT_PATH_SIZE], uint16_t port)
 {
     snprintf(buffer, PORT_PATH_SIZE, PORT_PATH_PREFIX "/%u", port);
@@ -60,22 +63,14 @@ int bus_publish(struct bus *bus, sd_bus *connection)
 
 /* ---- the system bus ---- */
 
-static int schedule_reconnect(struct bus *bus);
-
-static int on_reconnect(sd_event_source *source, uint64_t usec, void *userdata)
+static void leave(struct bus *bus)
 {
-    struct bus *bus = userdata;
-    struct reason why = {};
-
-    bus->reconnect = sd_event_source_unref(bus->reconnect);
-    if (bus_serve_system(bus, &why) >= 0)
-        log_info("On the system bus again");
-    else {
-        log_debug("%s", why.text);
-        schedule_reconnect(bus);
-    }
-    return 0;
+    bus_forget_authorizations(bus);
+    sd_bus_close_unref(bus->system);
+    bus->system = NULL;
 }
+
+static int on_reconnect(sd_event_source *source, uint64_t usec, void *userdata);
 
 static int schedule_reconnect(struct bus *bus)
 {
@@ -90,13 +85,12 @@ static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error
     struct bus *bus = userdata;
 
     log_warning("The system bus went away; serving on the socket until it is back");
-    bus_forget_authorizations(bus);
-    sd_bus_close_unref(bus->system);
-    bus->system = NULL;
+    leave(bus);
     return schedule_reconnect(bus);
 }
 
-int bus_serve_system(struct bus *bus, struct reason *reason)
+/** Goes on the system bus, where nobody knows our name yet. */
+static int join(struct bus *bus, struct reason *reason)
 {
     _cleanup_(sd_bus_flush_close_unrefp) sd_bus *connection = NULL;
     int r;
@@ -112,20 +106,76 @@ int bus_serve_system(struct bus *bus, struct reason *reason)
         (r = sd_bus_set_close_on_exit(connection, false)) < 0 ||
         (r = sd_bus_attach_event(connection, bus->event, SD_EVENT_PRIORITY_NORMAL)) < 0)
         return fail_errno(reason, r, "Cannot serve on the system bus");
-    r = sd_bus_request_name(connection, MONITOR_BUS_NAME, 0);
+    bus->system = TAKE_PTR(connection);
+    return 0;
+}
+
+static int fail_name(struct reason *reason, int r)
+{
     if (r == -EEXIST)
         return fail(reason, r,
                     "Another portmond has the name " MONITOR_BUS_NAME " on the system bus");
-    if (r < 0) {
-        /* When it is being installed, the bus may read the policy a moment later. */
-        if (r == -EACCES)
-            schedule_reconnect(bus);
-        return fail_errno(reason, r,
-                          "The system bus does not let us have the name " MONITOR_BUS_NAME
-                          " (is portmon's bus policy installed?)");
+    return fail_errno(reason, r,
+                      "The system bus does not let us have the name " MONITOR_BUS_NAME
+                      " (is portmon's bus policy installed?)");
+}
+
+int bus_serve_system(struct bus *bus, struct reason *reason)
+{
+    int r = join(bus, reason);
+
+    if (r < 0)
+        return r;
+    r = sd_bus_request_name(bus->system, MONITOR_BUS_NAME, 0);
+    if (r >= 0)
+        return 0;
+    leave(bus);
+    /* When it is being installed, the bus may read the policy a moment later. */
+    if (r == -EACCES)
+        schedule_reconnect(bus);
+    return fail_name(reason, r);
+}
+
+/** The bus answers whether we have the name. */
+static int on_name(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+    struct bus *bus = userdata;
+    struct reason why = {};
+    uint32_t answer;
+    int r = -sd_bus_message_get_errno(message);
+
+    if (r == 0)
+        r = sd_bus_message_read(message, "u", &answer);
+    if (r >= 0 && answer != NAME_IS_OURS)
+        r = -EEXIST;
+    if (r >= 0) {
+        log_info("On the system bus again");
+        return 0;
     }
-    bus->system = TAKE_PTR(connection);
-    return 0;
+    fail_name(&why, r);
+    log_debug("%s", why.text);
+    leave(bus);
+    return schedule_reconnect(bus);
+}
+
+/* A bus that was restarted may take its time; we count and serve others meanwhile. */
+static int on_reconnect(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct bus *bus = userdata;
+    struct reason why = {};
+    int r;
+
+    bus->reconnect = sd_event_source_unref(bus->reconnect);
+    r = join(bus, &why);
+    if (r >= 0) {
+        r = sd_bus_request_name_async(bus->system, NULL, MONITOR_BUS_NAME, 0, on_name, bus);
+        if (r >= 0)
+            return 0;
+        fail_name(&why, r);
+        leave(bus);
+    }
+    log_debug("%s", why.text);
+    return schedule_reconnect(bus);
 }
 
 int bus_serve_peers(struct bus *bus, int fd)
@@ -208,7 +258,15 @@ void bus_announce_retention(struct bus *bus)
 
 /* ---- figures ---- */
 
-int bus_refresh(struct bus *bus, sd_bus *connection, sd_bus_error *error)
+int bus_refresh(struct bus *bus, uint16_t port, sd_bus_error *error)
+{
+    int r = monitor_refresh(bus->monitor, port);
+
+    return r < 0 ? sd_bus_error_set_errnof(error, r, "Cannot read the kernel's counters") : 0;
+}
+
+/** Samples all, unless that was done for the same message. */
+static int refresh_once(struct bus *bus, sd_bus *connection, sd_bus_error *error)
 {
     sd_bus_message *message = sd_bus_get_current_message(connection);
     uint64_t cookie = 0, iteration = 0;
@@ -221,9 +279,9 @@ int bus_refresh(struct bus *bus, sd_bus *connection, sd_bus_error *error)
     if (bus->fresh.connection == connection && bus->fresh.cookie == cookie &&
         bus->fresh.iteration == iteration)
         return 0;
-    r = monitor_refresh(bus->monitor);
+    r = bus_refresh(bus, 0, error);
     if (r < 0)
-        return sd_bus_error_set_errnof(error, r, "Cannot read the kernel's counters");
+        return r;
     bus->fresh.connection = connection;
     bus->fresh.cookie = cookie;
     bus->fresh.iteration = iteration;
@@ -234,7 +292,7 @@ int bus_refresh(struct bus *bus, sd_bus *connection, sd_bus_error *error)
 int bus_stats(struct bus *bus, sd_bus *connection, uint16_t port, const struct role_stats **ret,
               sd_bus_error *error)
 {
-    int r = bus_refresh(bus, connection, error);
+    int r = refresh_once(bus, connection, error);
 
     if (r < 0)
         return r;

@@ -132,9 +132,21 @@ int monitor_tick(struct monitor *monitor)
     return r;
 }
 
-int monitor_refresh(struct monitor *monitor)
+/* One port of many thousands is sampled by itself. But a second that has ended has for all. */
+int monitor_refresh(struct monitor *monitor, uint16_t port)
 {
-    return monitor_sample(monitor);
+    uint64_t now = now_usec(CLOCK_REALTIME);
+    struct port_counters reading = {.port = port};
+    int r;
+
+    if (!port || usec_floor(now, USEC_PER_SEC) != monitor->second_usec)
+        return monitor_sample(monitor);
+    if (!collector_has(monitor->collector, port))
+        return 0;
+    if ((r = probe_walk(monitor->probe, 0)) < 0 ||
+        (r = probe_read(monitor->probe, &reading, 1)) < 0)
+        return r;
+    return collector_ingest(monitor->collector, &reading, now);
 }
 
 /* ---- beginning and end ---- */

@@ -108,8 +108,8 @@ int monitor_flush(struct monitor *monitor);
 
 /* ---- figures, all as of the moment of the call ---- */
 
-/** Takes a sample, so that the functions below tell the latest. */
-int monitor_refresh(struct monitor *monitor);
+/** Takes a sample of @port, or of all if that is 0, so that the functions below tell the latest. */
+int monitor_refresh(struct monitor *monitor, uint16_t port);
 
 /** What is going on at a port: the cheapest of these. */
 int monitor_live(struct monitor *monitor, uint16_t port, enum role role, struct live_figures *ret);

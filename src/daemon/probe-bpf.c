@@ -180,6 +180,8 @@ static int read_closed(struct bpf_probe *probe)
 {
     int r = 0;
 
+    if (probe->fds[MAP_LIVE] < 0)
+        return 0;
     for (uint32_t key = 0; r >= 0 && key < ELEMENTSOF(probe->closed); key++)
         if (probe->closed[key])
             r = bpf_map_lookup_elem(probe->fds[MAP_PAGES], &key, probe->closed[key]);

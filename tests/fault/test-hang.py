@@ -1,15 +1,19 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Clients that hang do not keep portmond from ending in order, with everything written."""
+"""Whoever hangs, clients or the bus, keeps portmond neither from serving others nor from ending in order."""
 
+import contextlib
 import pathlib
+import socket
 import sqlite3
 import struct
 import sys
+import tempfile
 
-sys.path[:0] = [str(pathlib.Path(__file__).parents[1] / part) for part in ("lib", "bus")]
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
+from bus import *
 from harness import *
-from wire import Connection
+from wire import NAME, Connection, Error
 
 need_root_and_bpf()
 
@@ -51,6 +55,45 @@ def ends_in_spite_of_them():
                 with sqlite3.connect(f"file:{daemon.data}/portmon.db?mode=ro", uri=True) as db:
                     equal(db.execute("SELECT rx_bytes FROM total WHERE role = 0").fetchone(), (123457,),
                           f"what is written when a client {hang.__name__}")
+
+
+def is_on(bus):
+    """Whether portmond has its name on the bus."""
+    with contextlib.suppress(Error, ConnectionError), Connection(bus, bus=True) as connection:
+        return connection.bus_call("NameHasOwner", "s", NAME)
+
+
+def is_open(connected):
+    """Whether the other end holds a connection open, after all it has sent."""
+    connected.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while connected.recv(4096):
+            pass
+        return False
+    return True
+
+
+@test
+def bus_hangs():
+    """While a bus that is restarted hangs, portmond serves on its socket; then it is on the bus again"""
+    with tempfile.TemporaryDirectory(prefix="portmon-test-") as name, contextlib.ExitStack() as stack:
+        directory = pathlib.Path(name)
+        with private_bus(directory) as path:
+            daemon = stack.enter_context(Daemon(PORT, directory=directory, environment=environment(directory)))
+            true(is_on(path), "it is on the bus")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+            listener.listen()
+            listener.settimeout(PATIENCE_SEC)
+            hanging, _ = listener.accept()
+            with hanging:
+                with Connection(daemon.socket) as connection:
+                    equal(connection.call("ListPorts"), [(PORT, "")], "ports")
+                true(is_open(hanging), "it still waits for the bus")
+        path.unlink()
+        with private_bus(directory):
+            eventually(lambda: is_on(path), "it is on the bus again")
+            eventually(lambda: "On the system bus again" in daemon.log_text(), "that is logged")
 
 
 run()

@@ -14,6 +14,7 @@ import tempfile
 import time
 
 sys.path[:0] = [str(pathlib.Path(__file__).parents[1] / "lib"), str(pathlib.Path(__file__).parent)]
+from bus import *
 from harness import *
 from terminal import *
 
@@ -364,31 +365,15 @@ def bus_with_portmond(directory, *ports):
     helper.chmod(0o755)
     (services / "org.portmon.Monitor1.service").write_text(
         f"[D-BUS Service]\nName=org.portmon.Monitor1\nExec={helper}\n")
-    (directory / "bus.conf").write_text(f"""
-        <!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
-         "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-        <busconfig><listen>unix:path={directory}/bus</listen><servicedir>{services}</servicedir>
-        <policy context="default"><allow send_destination="*"/><allow eavesdrop="false"/><allow own="*"/>
-        <allow user="*"/></policy></busconfig>""")
-    bus = subprocess.Popen(["dbus-daemon", f"--config-file={directory}/bus.conf", "--nofork"],
-                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        eventually((directory / "bus").exists, "the bus is there")
-        address = {"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={directory}/bus"}
-        with Daemon(*ports, directory=directory, environment=address) as daemon:
-            daemon.address = address
-            daemon.was_started_by_bus = started.exists
-            yield daemon
-    finally:
-        bus.terminate()
-        bus.wait()
+    with private_bus(directory), Daemon(*ports, directory=directory, environment=environment(directory)) as daemon:
+        daemon.address = environment(directory)
+        daemon.was_started_by_bus = started.exists
+        yield daemon
 
 
 def on_the_bus(function):
     """Gives a test a portmond on a bus of its own, and a directory."""
     def wrapped():
-        if not shutil.which("dbus-daemon"):
-            raise Unavailable("needs dbus-daemon")
         with tempfile.TemporaryDirectory(prefix="portmon-test-") as name:
             directory = pathlib.Path(name)
             directory.chmod(0o755)
