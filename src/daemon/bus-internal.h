@@ -16,6 +16,7 @@ struct bus {
     struct monitor *monitor;
     const struct service_info *info;
     sd_bus *system; /* NULL if there is none */
+    bool has_name;  /* on it */
     sd_event_source *reconnect;
     struct peers *peers;
     struct authorization *authorizations; /* questions to polkit that wait */

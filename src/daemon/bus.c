@@ -68,6 +68,7 @@ static void leave(struct bus *bus)
     bus_forget_authorizations(bus);
     sd_bus_close_unref(bus->system);
     bus->system = NULL;
+    bus->has_name = false;
 }
 
 static int on_reconnect(sd_event_source *source, uint64_t usec, void *userdata);
@@ -84,12 +85,13 @@ static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error
 {
     struct bus *bus = userdata;
 
-    log_warning("The system bus went away; serving on the socket until it is back");
+    if (bus->has_name)
+        log_warning("The system bus went away; serving on the socket until it is back");
     leave(bus);
     return schedule_reconnect(bus);
 }
 
-/** Goes on the system bus, where nobody knows our name yet. */
+/** Goes on the system bus, but does not have our name there yet. */
 static int join(struct bus *bus, struct reason *reason)
 {
     _cleanup_(sd_bus_flush_close_unrefp) sd_bus *connection = NULL;
@@ -127,8 +129,10 @@ int bus_serve_system(struct bus *bus, struct reason *reason)
     if (r < 0)
         return r;
     r = sd_bus_request_name(bus->system, MONITOR_BUS_NAME, 0);
-    if (r >= 0)
+    if (r >= 0) {
+        bus->has_name = true;
         return 0;
+    }
     leave(bus);
     /* When it is being installed, the bus may read the policy a moment later. */
     if (r == -EACCES)
@@ -149,6 +153,7 @@ static int on_name(sd_bus_message *message, void *userdata, sd_bus_error *error)
     if (r >= 0 && answer != NAME_IS_OURS)
         r = -EEXIST;
     if (r >= 0) {
+        bus->has_name = true;
         log_info("On the system bus again");
         return 0;
     }
