@@ -65,7 +65,7 @@ struct portmon_control {
 /** What can go wrong in the kernel, counted. Written by the programs only. */
 struct portmon_health {
     __u64 storage_failures; /* watched connections that got no storage and are not counted */
-    __u64 unsettled;        /* closes that lost every compare-and-swap: bytes may be missing */
+    __u64 unsettled;        /* closes that could not settle their account: bytes may be missing */
     __u64 contended;        /* lost compare-and-swaps, harmless */
     __u64 walked;           /* sockets seen by walks */
     __u64 scanned;          /* sockets seen by scans */

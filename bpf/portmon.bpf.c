@@ -167,14 +167,19 @@ static __always_inline void on_close(const struct sock *sk, struct tcp_sock *tp,
 {
     struct portmon_socket *account = bpf_sk_storage_get(&sockets, tp, NULL, 0);
     struct portmon_counters *counters;
+    __u32 phase;
 
     if (!account)
         return;
     counters = counters_of(account->port, account->role);
-    if (counters && __sync_val_compare_and_swap(&account->phase, PORTMON_PHASE_OPEN,
-                                                PORTMON_PHASE_CLOSED) == PORTMON_PHASE_OPEN) {
+    if (!counters)
+        return;
+    phase = __sync_val_compare_and_swap(&account->phase, PORTMON_PHASE_OPEN, PORTMON_PHASE_CLOSED);
+    if (phase == PORTMON_PHASE_OPEN) {
         account_stream(sk, tp, account, counters, state, true);
         ADD(counters->closed, 1);
+    } else if (phase == PORTMON_PHASE_CLAIMED) {
+        COUNT(unsettled); /* a scan, which holds no lock, had just found it */
     }
     /* An aborted Fast Open is opened and closed at once, by whichever program comes first. The
      * account stays with the socket and tells the others that it was. */

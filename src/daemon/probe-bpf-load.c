@@ -465,7 +465,10 @@ static int map_memory(struct bpf_probe *probe)
     probe->control = map_only_element(probe->fds[MAP_CONTROL], sizeof(*probe->control),
                                       PROT_READ | PROT_WRITE);
     probe->health = map_only_element(probe->fds[MAP_HEALTH], sizeof(*probe->health), PROT_READ);
-    return probe->watch && probe->control && probe->health ? 0 : -errno;
+    if (!probe->watch || !probe->control || !probe->health)
+        return -errno;
+    probe->control->recover = 0; /* a predecessor may have been killed in the midst of it */
+    return 0;
 }
 
 /** Makes room for what walks need of the ports that are watched already. */
