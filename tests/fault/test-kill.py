@@ -101,7 +101,9 @@ def kill(programs, times):
         truth = due(play("steady", PORT, place, options=["--threads=4", "--seconds=3000"],
                          stages={"flowing": killer.run}), place)
         print(f"# seed {SEED}: {times} kills {dict(killer.kills)}, {truth}")
-        equal(settled(service, PORT), truth, "what was counted")
+        found = settled(service, PORT)
+        print(f"# {service.json('status')['losses']}")
+        equal(found, truth, "what was counted")
         no_losses(service)
         equal(service.maps(), maps, "the maps that are kept")
         service.portmon("flush")

@@ -277,7 +277,9 @@ def soak():
         truth = due(play("steady", PORT, place, options=["--threads=4", "--seconds=3000"],
                          stages={"flowing": faulty.run}), place)
         print(f"# {truth}")
-        equal(settled(service, PORT), truth, "what was counted")
+        found = settled(service, PORT)
+        print(f"# {service.json('status')['losses']}")
+        equal(found, truth, "what was counted")
         no_losses(service)
         faulty.flush()
         check_database(service, truth, faulty.added)

@@ -56,7 +56,7 @@ def churn(place):
 @test
 def over_loopback():
     """Connections over loopback count in the role of the server"""
-    churn(loopback("v4"))
+    with_truth(churn, loopback("v4"))
 
 
 @test
@@ -65,7 +65,7 @@ def between_namespaces():
     with Namespaces() as pair:
         with pair.inside("b"):
             set_sysctl("ipv4/tcp_tw_reuse", "1")  # or it would run out of ports
-        churn(between(pair, "v6"))
+        with_truth(churn, between(pair, "v6"))
 
 
 run()
