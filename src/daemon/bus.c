@@ -145,7 +145,7 @@ static int on_name(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
     struct bus *bus = userdata;
     struct reason why = {};
-    uint32_t answer;
+    uint32_t answer = 0;
     int r = -sd_bus_message_get_errno(message);
 
     if (r == 0)
