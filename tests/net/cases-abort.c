@@ -124,10 +124,15 @@ static void keepalive_timeout(struct run *run)
 
 #define USER_TIMEOUT_MSEC 100
 
+static void be_impatient(struct run *run)
+{
+    set_option(run->fd[run->actor], IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MSEC);
+}
+
 static void open_impatiently(struct run *run)
 {
     open_and_exchange(run);
-    set_option(run->fd[run->actor], IPPROTO_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MSEC);
+    be_impatient(run);
 }
 
 static void user_timeout(struct run *run)
@@ -139,16 +144,18 @@ static void user_timeout(struct run *run)
 
 static void user_timeout_of_fin(struct run *run)
 {
-    open_impatiently(run);
+    open_and_exchange(run);
     send_in_vain(run);
     half_close(run, run->actor);
+    be_impatient(run); /* not before: the time may be up before we had our turn again */
     wait_for_timeout(run);
 }
 
 static void user_timeout_of_probe(struct run *run)
 {
-    open_impatiently(run);
+    open_and_exchange(run);
     overfill(run);
+    be_impatient(run);
     lose_everything(run->fd[run->peer]);
     wait_for_timeout(run);
 }

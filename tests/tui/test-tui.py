@@ -170,7 +170,7 @@ def days_have_bars():
 @test
 def connections_are_those_of_portmond():
     """The connections are those that portmond lists, with their addresses; IPv6 in brackets"""
-    with described(WEB, MAIL) as daemon, Traffic(WEB, 3), Traffic(MAIL, family=socket.AF_INET6):
+    with described(WEB, MAIL) as daemon, Traffic(WEB, 3) as web, Traffic(MAIL, family=socket.AF_INET6):
         with Dashboard(daemon, columns=160) as screen:
             listed = daemon.json("connections", "--port", WEB)["connections"]
             equal(len(listed), 3, "connections")
@@ -180,9 +180,9 @@ def connections_are_those_of_portmond():
             screen.shows("1 connection ─", f"[::1]:{six}", f"python3/{os.getpid()}")
         with Dashboard(daemon, "--port", WEB) as screen:
             screen.shows("3 connections")
-            with socket.create_connection(("127.0.0.1", WEB)):
-                screen.shows("4 connections")
-            screen.shows("3 connections")
+            with socket.create_connection(("127.0.0.1", WEB)), web.listener.accept()[0]:
+                screen.shows("4 connections ─")
+            screen.shows("3 connections ─")
 
 
 @test
