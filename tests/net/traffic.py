@@ -140,7 +140,7 @@ def play(case, port, place, actor="client", options=(), stages=None):
 class Broken(Failure):
     """Somebody reset a connection of the traffic, so nobody knows what was sent.
 
-    Of a million connections it happens to one or two, also without portmond. A connection that ends
+    It happens to one connection of some millions, without portmond too. A likely cause: one that ends
     with a reset leaves no TIME_WAIT, its port is used again at once, and a late segment of the old
     one may be answered with a reset that falls on the new one's next sequence number.
     """
