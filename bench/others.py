@@ -195,8 +195,7 @@ def monitors():
     """Yields what makes traffic from one namespace to another, and the monitors where the server is."""
     with Namespaces() as namespaces:
         there, here = (("ip", "netns", "exec", name) for name in namespaces.names)
-        with namespaces.inside("b"):
-            pathlib.Path("/proc/sys/net/ipv4/tcp_tw_reuse").write_text("1")
+        namespaces.reuse_ports()
         found = [kind(there) for kind in MONITORS]
         try:
             with Server(PORT, "10.99.0.1", there) as server:

@@ -6,15 +6,12 @@ import sqlite3
 
 import ledger
 from measure import *
+from bus import environment, private_bus
 
 PORT = ledger.PORT
 DAYS = 364
 TIMES = 40
 INTERFACE = "bench0"
-
-BUS_CONFIGURATION = """<busconfig><type>system</type><listen>unix:path={0}</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow user="*"/><allow own="*"/><allow send_destination="*"/>
-<allow receive_sender="*"/></policy></busconfig>"""
 
 
 def fill_vnstat(directory):
@@ -45,20 +42,6 @@ def run_timed(*command):
             "cpu": after.children_user + after.children_system - before.children_user - before.children_system}
 
 
-@contextlib.contextmanager
-def private_bus(directory):
-    """A system bus of our own; yields the environment that leads there."""
-    socket_path, configuration = directory / "bus", directory / "bus.conf"
-    configuration.write_text(BUS_CONFIGURATION.format(socket_path))
-    bus = subprocess.Popen(["dbus-daemon", f"--config-file={configuration}", "--nofork", "--nopidfile"])
-    try:
-        eventually(socket_path.exists, "the bus is there")
-        yield {"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={socket_path}"}
-    finally:
-        bus.kill()
-        bus.wait()
-
-
 def queries(report):
     """Whole processes, and round trips."""
     report.section("Answers, beside vnStat", f"""
@@ -68,8 +51,8 @@ def queries(report):
         directory = pathlib.Path(name)
         configuration = fill_vnstat(directory)
         vnstat = "vnstat", "--config", configuration, "-i", INTERFACE, "--json"
-        with private_bus(directory) as environment:
-            daemon = Daemon(PORT, directory=directory, environment={"TZ": "UTC", **environment})
+        with private_bus(directory):
+            daemon = Daemon(PORT, directory=directory, environment={"TZ": "UTC", **environment(directory)})
             with daemon:
                 pass
             ledger.fill(daemon.data / "portmon.db", 1, DAYS, DAYS, ledger.BUCKET_SEC)
@@ -94,7 +77,7 @@ def queries(report):
                               "vnStat's"], rows)
                 report.add("GetStats again and again over one connection, in µs:", "")
                 answers = {"the socket": ask(daemon, "stats", 2000, PORT)}
-                os.environ.update(environment)
+                os.environ.update(environment(directory))
                 answers["a bus"] = [int(line) for line in sh(ASK, "-", "stats", "2000", str(PORT)).split()]
                 report.table(["Over", "50th percentile", "99th percentile"],
                              [[over, Spread(of).percentile(50), Spread(of).percentile(99)] for over, of in answers.items()])

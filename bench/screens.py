@@ -44,8 +44,7 @@ def screens(report):
     rows = []
     with Namespaces() as namespaces, Daemon(PORT) as daemon:
         there, here = (("ip", "netns", "exec", name) for name in namespaces.names)
-        with namespaces.inside("b"):
-            pathlib.Path("/proc/sys/net/ipv4/tcp_tw_reuse").write_text("1")
+        namespaces.reuse_ports()
         found = {
             "portmon tui": Screen(PORTMON, "--socket", daemon.socket, "tui", "-p", PORT),
             "vnstat -l": Screen(*there, "vnstat", "-l", "-i", "veth0"),

@@ -174,6 +174,11 @@ class Namespaces:
             finally:
                 _enter(home.fileno())
 
+    def reuse_ports(self):
+        """Lets `b` open thousands of connections to one port of `a`: or it would run out of ports."""
+        with self.inside("b"):
+            pathlib.Path("/proc/sys/net/ipv4/tcp_tw_reuse").write_text("1")
+
 
 def sh(*command, check=True, **options):
     """Runs a command; its standard output comes back as text."""

@@ -269,3 +269,11 @@ def no_losses(daemon):
     losses = daemon.json("status")["losses"]
     losses.pop("skipped_events")
     equal(losses, dict.fromkeys(["storage_failures", "lost_closes", "unsettled"], 0), "losses")
+
+
+def check_counted(daemon, port, truth):
+    """In the end it has counted what is true. What losses it admits is told first: they say what to look for."""
+    found = settled(daemon, port)
+    print(f"# {daemon.json('status')['losses']}")
+    equal(found, truth, "what was counted")
+    no_losses(daemon)
