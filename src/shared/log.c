@@ -16,6 +16,7 @@
 
 static struct {
     bool to_journal;
+    bool has_stream; /* standard error is connected to the journal */
     int level;
 } log_state = {.level = LOG_INFO};
 
@@ -37,7 +38,7 @@ static bool stderr_is_journal(void)
 
 void log_open(void)
 {
-    log_state.to_journal = stderr_is_journal();
+    log_state.to_journal = log_state.has_stream = stderr_is_journal();
 }
 
 void log_set_level(int level)
@@ -96,6 +97,15 @@ static void write_journal(int level, const struct log_fields *fields, const char
     sd_journal_sendv(iov, n);
 }
 
+/**
+ * Journald asks who sent a message when it reads it, and by then the sender may be gone. Of a
+ * stream it knows the unit from its beginning. So what may be our last words goes there.
+ */
+static void write_journal_stream(int level, const char *message)
+{
+    fprintf(stderr, "<%d>%s\n", level, message);
+}
+
 static void write_stderr(int level, const char *message)
 {
     time_t now = time(NULL);
@@ -119,9 +129,11 @@ void log_write(int level, const struct log_fields *fields, const char *format, .
     va_start(arguments, format);
     vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
-    if (log_state.to_journal)
-        write_journal(level, fields, message);
-    else
+    if (!log_state.to_journal)
         write_stderr(level, message);
+    else if (log_state.has_stream && level <= LOG_ERR && !fields)
+        write_journal_stream(level, message);
+    else
+        write_journal(level, fields, message);
     errno = saved;
 }

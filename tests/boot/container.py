@@ -20,6 +20,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
 from harness import *  # noqa: E402,F403
 from wire import *  # noqa: E402,F403
 
+if not pathlib.Path("/run/host/container-manager").exists():
+    sys.exit("This changes the machine's own portmon: run boot.py, which does it in a container")
+
 SERVICE = "portmond.service"
 SOCKET = "/run/portmon/portmon.sock"
 CONFIG = pathlib.Path("/etc/portmon/portmon.yaml")

@@ -141,7 +141,9 @@ def broken_configuration_does_not_start():
     after = cursor()
     configure("ports: [0]\n")
     true(subprocess.run(["systemctl", "start", SERVICE], stderr=subprocess.DEVNULL).returncode, "start fails")
-    true(any(message.startswith(f"{CONFIG}:1:9:") for message in said(after)), f"file, line, column in {said(after)}")
+    entries = journal(after, _SYSTEMD_UNIT=SERVICE)
+    equal([(e["MESSAGE"].partition(" ")[0], e["PRIORITY"]) for e in entries if e["_TRANSPORT"] == "stdout"],
+          [(f"{CONFIG}:1:9:", "3")], "file, line, column, and that it is an error")
     configure(config({"port": PORT, "description": "Web"}))
     systemctl("restart", SERVICE)
 
