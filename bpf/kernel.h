@@ -73,6 +73,7 @@ struct sock {
     struct sock_common __sk_common;
     struct dst_entry *sk_dst_cache;
     __u16 sk_protocol;
+    struct bpf_local_storage *sk_bpf_storage;
 };
 
 struct ipv6_pinfo {

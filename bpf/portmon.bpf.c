@@ -134,6 +134,18 @@ static __always_inline void publish(struct portmon_socket *account, __u16 port, 
     WRITE_ONCE(account->phase, PORTMON_PHASE_OPEN);
 }
 
+/** Gives a socket that connects once more a new account. Walks may still have the old one. */
+static __always_inline void forget_closed(const struct sock *sk, struct tcp_sock *tp)
+{
+    struct portmon_socket *account;
+
+    if (!sk->sk_bpf_storage)
+        return;
+    account = bpf_sk_storage_get(&sockets, tp, NULL, 0);
+    if (account && READ_ONCE(account->phase) == PORTMON_PHASE_CLOSED)
+        bpf_sk_storage_delete(&sockets, tp);
+}
+
 /**
  * A connection became established: @answered if our SYN was. Where two SYNs crossed, both ends end
  * as if they had been asked, and only that nobody accepted them tells. Returns whether it is
@@ -181,10 +193,8 @@ static __always_inline void on_close(const struct sock *sk, struct tcp_sock *tp,
     } else if (phase == PORTMON_PHASE_CLAIMED) {
         COUNT(unsettled); /* a scan, which holds no lock, had just found it */
     }
-    /* An aborted Fast Open is opened and closed at once, by whichever program comes first. The
-     * account stays with the socket and tells the others that it was. */
-    if (state != BPF_TCP_SYN_RECV)
-        bpf_sk_storage_delete(&sockets, tp);
+    /* The account stays with the socket. It tells the other programs that this was the end, and
+     * scans, which hold no lock: they see the old state for a while yet. */
 }
 
 /* ---- events ---- */
@@ -221,6 +231,7 @@ int portmon_sock_ops(struct bpf_sock_ops *ctx)
         return 1;
     }
 
+    forget_closed(sk, tp);
     if (on_open(sk, tp, ctx->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB))
         bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
     return 1;
@@ -238,6 +249,8 @@ static __always_inline int on_state_change(struct sock *sk, int old, int new)
     tp = bpf_skc_to_tcp_sock(sk);
     if (!tp)
         return 0;
+    if (opens)
+        forget_closed(sk, tp);
     if (opens || is_aborted_fast_open(tp, old))
         on_open(sk, tp, old == BPF_TCP_SYN_SENT);
     if (new == BPF_TCP_CLOSE)

@@ -111,6 +111,27 @@ static void opened_while_removed(struct run *run)
     finish(run);
 }
 
+/** The same socket, whose first connection was counted to its end. */
+static void reconnected_while_removed(struct run *run)
+{
+    int fd;
+
+    stage_add(run);
+    open_and_exchange(run);
+    fd = run->fd[CLIENT];
+    disconnect(fd);
+    WAIT_FOR(state_of(run->fd[SERVER]) == TCP_CLOSE);
+    close_end(run, SERVER);
+    stage_remove(run);
+    MUST(try_connect(run, CLIENT, fd, run->port));
+    established(run, CLIENT, fd);
+    accept_server(run);
+    exchange(run, 1001, 2003);
+    stage_add(run);
+    exchange(run, MORE, SOME);
+    finish(run);
+}
+
 static const struct traffic_case cases[] = {
     {"added-before-first-octet", "open, but not used yet", added_before_first_octet, NULL,
      EITHER_END | STAGED},
@@ -128,6 +149,8 @@ static const struct traffic_case cases[] = {
      EITHER_END | STAGED},
     {"opened-while-removed", "counts from when the port comes back", opened_while_removed, NULL,
      EITHER_END | STAGED},
+    {"reconnected-while-removed", "the same socket, counts from when the port comes back",
+     reconnected_while_removed, NULL, EITHER_END | STAGED},
 };
 
 const struct case_table staged_cases = {cases, ELEMENTSOF(cases)};
