@@ -567,10 +567,10 @@ def mouse():
         screen.shows("TODAY▾")
         press(0, "PORT")
         screen.shows("PORT▴")
-        screen.shows("days", " of ")
-        place = re.search(r"(\d+)–\d+ of", screen.text())[1]
-        press(65, "days ─")
-        screen.wait(lambda: re.search(r"(\d+)–\d+ of", screen.text())[1] > place, "the days scroll")
+        screen.keys("d", "3")
+        screen.shows("last 30 days", "1–", " of 30")
+        press(65, "─ days")
+        screen.lacks(" 1–")
         press(64, str(WEB))
         screen.selects(WEB)
 
