@@ -66,12 +66,12 @@ static __always_inline void on_open(const struct sock *sk, const struct tcp_sock
     struct portmon_socket account = {
         .port = active ? bpf_ntohs(sk->__sk_common.skc_dport) : stream_local_port(tp),
         .role = active ? PORTMON_ROLE_CLIENT : PORTMON_ROLE_SERVER,
-        .flags = active ? PORTMON_SOCKET_SYN : 0,
     };
 
     if (!is_watched(account.port) || (active && stream_stays_home(sk)))
         return;
     counters = counters_of(account.port, account.role);
+    account.first_octet = stream_first_octet(tp, active);
     if (counters && make_account(sk, &account))
         ADD(counters->opened, 1);
 }
@@ -94,8 +94,7 @@ static __always_inline void on_close(const struct sock *sk, const struct tcp_soc
         return;
     segments = stream_segments(tp);
     ADD(counters->rx_bytes, stream_received(sk, tp) - account.rx_baseline);
-    ADD(counters->tx_bytes,
-        stream_sent(tp, state, account.flags & PORTMON_SOCKET_SYN) - account.tx_baseline);
+    ADD(counters->tx_bytes, stream_sent(sk, tp, state, account.first_octet) - account.tx_baseline);
     ADD(counters->rx_segments, (__u32) ((segments >> 32) - (account.segments >> 32)));
     ADD(counters->tx_segments, (__u32) (segments - account.segments));
     ADD(counters->closed, 1);
@@ -139,6 +138,7 @@ int portmon_walk(struct bpf_iter__bpf_map_elem *ctx)
     struct portmon_socket *account = ctx->value;
     const __u64 *key = ctx->key;
     struct portmon_page *page;
+    unsigned long flags;
     struct sent sent;
     int state;
 
@@ -148,18 +148,17 @@ int portmon_walk(struct bpf_iter__bpf_map_elem *ctx)
     const struct sock *sk = (const struct sock *) *key;
     const struct tcp_sock *tp = (const struct tcp_sock *) sk;
     __u64 received = BPF_CORE_READ(tp, bytes_received);
-    unsigned long flags = BPF_CORE_READ(sk, __sk_common.skc_flags);
     __u32 in = BPF_CORE_READ(tp, segs_in), out = BPF_CORE_READ(tp, segs_out);
 
-    state = BPF_CORE_READ(sk, __sk_common.skc_state);
     sent.acknowledged = BPF_CORE_READ(tp, bytes_acked);
-    sent.oldest = BPF_CORE_READ(tp, snd_una);
     sent.next = BPF_CORE_READ(tp, snd_nxt);
     sent.written = BPF_CORE_READ(tp, write_seq);
+    state = BPF_CORE_READ(sk, __sk_common.skc_state); /* after them, see stream_sent() */
+    flags = BPF_CORE_READ(sk, __sk_common.skc_flags);
     if (!is_open(state) || !still_open(*key, account))
         return 0;
     account->rx = octets_received(received, flags) << 1;
-    account->tx = octets_sent(&sent, state, account->flags & PORTMON_SOCKET_SYN) << 1;
+    account->tx = octets_sent(&sent, state, account->first_octet) << 1;
     measure_rates(account, order->tick_nsec);
 
     __u32 number = account->port / PORTMON_PAGE_PORTS;
@@ -227,9 +226,9 @@ int portmon_scan_tcp(struct bpf_iter__tcp *ctx)
     counters = counters_of(account.port, account.role);
     if (!counters)
         return 0;
-    /* The SYN is in the baseline as it will be in later readings: it cancels out. */
     account.rx_baseline = account.tick_rx = stream_received(sk, tp);
-    account.tx_baseline = account.tick_tx = stream_sent(tp, state, false);
+    account.first_octet = stream_first_octet(tp, !accepted);
+    account.tx_baseline = account.tick_tx = stream_sent(sk, tp, 0, account.first_octet);
     account.rx = account.rx_baseline << 1;
     account.tx = account.tx_baseline << 1;
     account.segments = stream_segments(tp);

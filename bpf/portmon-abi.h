@@ -14,7 +14,7 @@
 
 #include <linux/types.h>
 
-#define PORTMON_ABI_VERSION 1
+#define PORTMON_ABI_VERSION 2
 
 /** How a connection concerns a watched port. The two are never added up. */
 enum portmon_role {
@@ -88,7 +88,9 @@ struct portmon_socket {
     __u32 phase; /* enum portmon_phase; changed by compare-and-swap */
     __u16 port;  /* skc_num is 0 by the time an accepted socket closes */
     __u8 role;
-    __u8 flags; /* PORTMON_SOCKET_* */
+    __u8 flags;        /* PORTMON_SOCKET_* */
+    __u32 first_octet; /* sequence number of the first that we send: snd_nxt counts from it */
+    __u32 reserved;
 };
 
 enum portmon_phase {
@@ -98,8 +100,7 @@ enum portmon_phase {
     PORTMON_PHASE_CLOSED,
 };
 
-#define PORTMON_SOCKET_SYN     1 /* bytes_acked includes our SYN: we opened it */
-#define PORTMON_SOCKET_ADOPTED 2
+#define PORTMON_SOCKET_ADOPTED 1
 
 /** One record of the `list` iterator: an open connection. */
 struct portmon_connection {
@@ -138,7 +139,7 @@ PORTMON_ASSERT_SIZE(portmon_page, 1024);
 PORTMON_ASSERT_SIZE(portmon_watch, 65536);
 PORTMON_ASSERT_SIZE(portmon_control, 32);
 PORTMON_ASSERT_SIZE(portmon_health, 48);
-PORTMON_ASSERT_SIZE(portmon_socket, 96);
+PORTMON_ASSERT_SIZE(portmon_socket, 104);
 PORTMON_ASSERT_SIZE(portmon_connection, 104);
 PORTMON_ASSERT_SIZE(portmon_owner, 32);
 

@@ -83,19 +83,23 @@ static __always_inline void advance_segments(struct portmon_socket *account, __u
     }
 }
 
-/** Moves what a connection has transferred so far to its port's counters. */
+/**
+ * Moves what a connection has transferred to its port's counters: so far, or to its end, if it is
+ * @leaving a state to close.
+ */
 static __always_inline void account_stream(const struct sock *sk, const struct tcp_sock *tp,
                                            struct portmon_socket *account,
-                                           struct portmon_counters *counters, int state,
-                                           bool settle)
+                                           struct portmon_counters *counters, int leaving)
 {
+    __u64 received = READ_ONCE(tp->bytes_received);
     __s64 amount;
 
-    amount = advance(&account->tx, stream_sent(tp, state, account->flags & PORTMON_SOCKET_SYN),
-                     settle);
+    amount = advance(&account->tx, stream_sent(sk, tp, leaving, account->first_octet), leaving);
     if (amount)
         ADD(counters->tx_bytes, amount);
-    amount = advance(&account->rx, stream_received(sk, tp), settle);
+    /* That there is a FIN among them shows a moment after it was counted, so this comes late. */
+    received = octets_received(received, READ_ONCE(sk->__sk_common.skc_flags));
+    amount = advance(&account->rx, received, leaving);
     if (amount)
         ADD(counters->rx_bytes, amount);
     advance_segments(account, stream_segments(tp), counters);
@@ -123,7 +127,7 @@ static __always_inline bool claim(struct portmon_socket *account)
            PORTMON_PHASE_NEW;
 }
 
-/** Everything but the amounts; the phase last, since it publishes the rest. */
+/** What it is; the phase last, since it publishes the rest. */
 static __always_inline void publish(struct portmon_socket *account, __u16 port, __u8 role,
                                     __u8 flags)
 {
@@ -169,7 +173,8 @@ static __always_inline bool on_open(const struct sock *sk, struct tcp_sock *tp, 
         return false;
     if (!claim(account))
         return true;
-    publish(account, port, role, active ? PORTMON_SOCKET_SYN : 0);
+    account->first_octet = stream_first_octet(tp, active);
+    publish(account, port, role, 0);
     ADD(counters->opened, 1);
     return true;
 }
@@ -188,7 +193,7 @@ static __always_inline void on_close(const struct sock *sk, struct tcp_sock *tp,
         return;
     phase = __sync_val_compare_and_swap(&account->phase, PORTMON_PHASE_OPEN, PORTMON_PHASE_CLOSED);
     if (phase == PORTMON_PHASE_OPEN) {
-        account_stream(sk, tp, account, counters, state, true);
+        account_stream(sk, tp, account, counters, state);
         ADD(counters->closed, 1);
     } else if (phase == PORTMON_PHASE_CLAIMED) {
         COUNT(unsettled); /* a scan, which holds no lock, had just found it */
@@ -280,17 +285,15 @@ int portmon_walk(struct bpf_iter__bpf_sk_storage_map *ctx)
     struct portmon_counters *counters;
     struct sock *sk = ctx->sk;
     struct tcp_sock *tp;
-    int state;
 
     if (!sk || !account || !order || READ_ONCE(account->phase) != PORTMON_PHASE_OPEN)
         return 0;
     tp = bpf_skc_to_tcp_sock(sk);
-    state = sk->__sk_common.skc_state;
     counters = counters_of(account->port, account->role);
-    if (!tp || !counters || state == BPF_TCP_CLOSE)
+    if (!tp || !counters || sk->__sk_common.skc_state == BPF_TCP_CLOSE)
         return 0;
 
-    account_stream(sk, tp, account, counters, state, false);
+    account_stream(sk, tp, account, counters, 0);
     measure_rates(account, order->tick_nsec);
 
     /* Walks never overlap, so these need no atomics. */
@@ -353,14 +356,14 @@ static __always_inline bool adopt(const struct sock *sk, struct tcp_sock *tp)
     if (!claim(account))
         return true;
 
+    account->first_octet = stream_first_octet(tp, !accepted);
     if (order->recover) {
-        publish(account, port, role, accepted ? 0 : PORTMON_SOCKET_SYN);
+        publish(account, port, role, 0);
         ADD(counters->opened, 1);
         return true;
     }
-    /* The SYN is in the baseline as it will be in later readings: it cancels out. */
     account->rx_baseline = account->tick_rx = stream_received(sk, tp);
-    account->tx_baseline = account->tick_tx = stream_sent(tp, state, false);
+    account->tx_baseline = account->tick_tx = stream_sent(sk, tp, 0, account->first_octet);
     account->rx = account->rx_baseline << 1;
     account->tx = account->tx_baseline << 1;
     account->segments = stream_segments(tp);

@@ -54,17 +54,36 @@ static __always_inline __u64 stream_received(const struct sock *sk, const struct
     return octets_received(octets, READ_ONCE(sk->__sk_common.skc_flags));
 }
 
-/** What is needed to know how much was sent, read in this order: see stream_sent(). */
+/**
+ * The sequence number of the first octet we send: constant for the connection's life. @active:
+ * whether we opened it, so that our SYN is among the octets that were acknowledged. Asked again
+ * because the two counters change one after the other, and a scan holds no lock.
+ */
+static __always_inline __u32 stream_first_octet(const struct tcp_sock *tp, bool active)
+{
+    __u32 first, again = READ_ONCE(tp->snd_una) - (__u32) READ_ONCE(tp->bytes_acked);
+
+    for (int i = 0; i < 8; i++) {
+        first = again;
+        again = READ_ONCE(tp->snd_una) - (__u32) READ_ONCE(tp->bytes_acked);
+        if (first == again)
+            break;
+    }
+    return again + active;
+}
+
+/** What is needed to know how much was sent. */
 struct sent {
     __u64 acknowledged;
-    __u32 oldest;
     __u32 next;
     __u32 written;
 };
 
-static __always_inline __u64 octets_sent(const struct sent *sent, int state, bool syn)
+/* Sequence numbers wrap. What was acknowledged tells how often; it may be older or newer than the
+ * other two. */
+static __always_inline __u64 octets_sent(const struct sent *sent, int state, __u32 first)
 {
-    __s64 octets = sent->acknowledged + (__u32) (sent->next - sent->oldest) - syn;
+    __s64 octets = sent->acknowledged + (__s32) (sent->next - first - (__u32) sent->acknowledged);
 
     if (fin_queued(state) && sent->next == sent->written)
         octets--;
@@ -72,22 +91,22 @@ static __always_inline __u64 octets_sent(const struct sent *sent, int state, boo
 }
 
 /**
- * Octets sent, each once: what is acknowledged and what is in flight, less our SYN (@syn: whether
- * it was counted as acknowledged, that is, whether we opened the connection) and our FIN.
- * bytes_sent - bytes_retrans would count segments that were dropped before they left.
+ * Octets sent, each once: what is acknowledged and what is in flight, from the @first on, less our
+ * FIN. bytes_sent - bytes_retrans would count segments that were dropped before they left.
  *
- * The order of the reads keeps a live reading from being too high by more than the FIN, whose
- * state shows before it is queued: hence the clamp, and hence values may step back by one.
+ * @leaving: the state in which it closes, or 0 while it is open and perhaps not locked. Then the
+ * state is looked at last: it changes before a FIN is queued, so this is one too low for a moment
+ * rather than too high.
  */
-static __always_inline __u64 stream_sent(const struct tcp_sock *tp, int state, bool syn)
+static __always_inline __u64 stream_sent(const struct sock *sk, const struct tcp_sock *tp,
+                                         int leaving, __u32 first)
 {
     struct sent sent;
 
     sent.acknowledged = READ_ONCE(tp->bytes_acked);
-    sent.oldest = READ_ONCE(tp->snd_una);
     sent.next = READ_ONCE(tp->snd_nxt);
     sent.written = READ_ONCE(tp->write_seq);
-    return octets_sent(&sent, state, syn);
+    return octets_sent(&sent, leaving ?: READ_ONCE(sk->__sk_common.skc_state), first);
 }
 
 /**

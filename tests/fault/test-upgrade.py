@@ -4,6 +4,7 @@
 
 import pathlib
 import re
+import re
 import signal
 import sqlite3
 import sys
@@ -85,7 +86,7 @@ def killed_while_it_takes_over():
 
 def leave_another_abi(service):
     """Makes what is kept that of a daemon whose maps have another layout."""
-    service.store = [(name.replace("portmon-1-map-", "portmon-0-map-"), fd) for name, fd in service.store]
+    service.store = [(re.sub(r"^portmon-\d+-map-", "portmon-0-map-", name), fd) for name, fd in service.store]
 
 
 @test
