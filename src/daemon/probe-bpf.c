@@ -231,19 +231,20 @@ static void add_live(struct portmon_counters *counters, const struct portmon_cou
     counters->live_walk = walk;
 }
 
-/** A page of counters; all zero where no port was watched. */
+/** A page of counters; all zero where no port was ever watched. */
 static int read_page(struct bpf_probe *probe, uint32_t key, struct portmon_page *ret)
 {
     struct portmon_page live;
     int r;
 
     memset(ret, 0, sizeof(*ret));
-    if (probe->fds[MAP_LIVE] < 0) {
-        r = bpf_map_lookup_elem(probe->fds[MAP_PAGES], &key, ret);
+    r = bpf_map_lookup_elem(probe->fds[MAP_PAGES], &key, ret);
+    if (r < 0 || probe->fds[MAP_LIVE] < 0)
         return r == -ENOENT ? 0 : r;
-    }
-    if (!probe->closed[key])
-        return 0;
+    if (!probe->closed[key] &&
+        ((r = probe_bpf_reserve(probe, (uint16_t) (key * PORTMON_PAGE_PORTS))) < 0 ||
+         (r = walk(&probe->probe, 0)) < 0))
+        return r; /* only a predecessor watched ports of it, so the last walk did not care */
     r = bpf_map_lookup_elem(probe->fds[MAP_LIVE], &key, &live);
     if (r < 0)
         return r;

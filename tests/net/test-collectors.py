@@ -6,9 +6,11 @@ How far diag is from the truth is reported, for the documentation to tell.
 """
 
 import pathlib
+import signal
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
+from service import Service
 from traffic import *
 
 need_root_and_bpf()
@@ -29,10 +31,10 @@ def chosen():
 
 
 @contextlib.contextmanager
-def forced(collector, ports):
+def forced(collector, ports, kind=Daemon):
     with contextlib.ExitStack() as stack:
         try:
-            daemon = stack.enter_context(Daemon(*ports, options=["--collector", collector]))
+            daemon = stack.enter_context(kind(*ports, options=["--collector", collector]))
         except Failure as failure:
             if collector != "diag" and "Cannot" in str(failure):
                 raise Unavailable(str(failure).splitlines()[0]) from failure
@@ -83,6 +85,23 @@ def adopted():
             truth = play(case.name, port, place, stages={
                 "add": lambda: daemon.portmon("add-port", port), "remove": lambda: daemon.portmon("remove-port", port)})
             equal(settled(daemon, port), due(truth, place), f"what {collector} counted")
+
+
+@test
+def comes_back():
+    """A port that comes back in a later portmond counts from then on, not once more what it had counted"""
+    port = FIRST_PORT + 50  # other counters than those of the first one
+    for collector in EXACT:
+        with forced(collector, [FIRST_PORT], Service) as daemon:
+            for number in range(1, 4):
+                daemon.portmon("add-port", port)
+                transfer(port)
+                equal(daemon.settled(port)["connections_total"], number, f"connections that {collector} counted")
+                daemon.portmon("remove-port", port)
+                transfer(port)
+                daemon.restart(signal.SIGKILL)
+            daemon.portmon("add-port", port)
+            equal(daemon.stats(port)["rx_bytes"], 3 * 123457, f"octets that {collector} counted")
 
 
 def sees(daemon, port, want):
