@@ -18,8 +18,7 @@ def uninstall(*options):
         true(not os.path.exists(path), f"{path} is gone")
     with bus() as connection:
         equal(outcome(connection, "ListPorts"), "ServiceUnknown", "who calls it on the bus gets")
-    running = [path.read_text().strip() for path in pathlib.Path("/proc").glob("[0-9]*/comm")]
-    true("portmond" not in running, "no portmond runs")
+    true("portmond" not in processes(), "no portmond runs")
 
 
 @test

@@ -272,11 +272,14 @@ def another_by_hand():
     """A second portmond, by hand, leaves the bus to the service, says so, and has nothing that the sandbox denies"""
     with tempfile.TemporaryDirectory() as directory, same_process() as process:
         mine = pathlib.Path(directory, "socket")
+
+        def answer():
+            with contextlib.suppress(OSError):  # not there, or nobody listens yet
+                return Connection(mine)
         with subprocess.Popen(["portmond", "--config=/dev/null", f"--port={THIRD}", f"--data-dir={directory}/data",
                                f"--socket={mine}"], stderr=subprocess.PIPE, text=True) as other:
             try:
-                eventually(mine.exists, "it has a socket")
-                with Connection(mine) as connection, peer() as service:
+                with eventually(answer, "it answers on its socket") as connection, peer() as service:
                     equal(connection.call("ListPorts"), [(THIRD, "")], "its ports")
                     equal(service.get("Collector"), connection.get("Collector"), "the collector of the service")
             finally:

@@ -40,9 +40,13 @@ class Watch:
         return self.process.stdout.readline()
 
     def listens(self):
-        """Waits until it takes a signal as an interruption."""
-        caught = pathlib.Path(f"/proc/{self.process.pid}/status")
-        eventually(lambda: int(re.search(r"SigCgt:\s*(\w+)", caught.read_text()).group(1), 16) & 2, "it listens")
+        """Waits until it takes either signal as an interruption."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status")
+        both = sum(1 << number - 1 for number in (signal.SIGINT, signal.SIGTERM))
+
+        def caught():
+            return int(re.search(r"SigCgt:\s*(\w+)", status.read_text())[1], 16)
+        eventually(lambda: caught() & both == both, "it listens")
 
     def interrupt(self, number=signal.SIGINT):
         """Ends it; returns exit status, and the rest of the output and errors."""

@@ -82,6 +82,15 @@ def eventually(condition, what, timeout=None):
         time.sleep(0.005)
 
 
+def processes():
+    """The names of all processes, but of those that end meanwhile."""
+    names = []
+    for comm in pathlib.Path("/proc").glob("[0-9]*/comm"):
+        with contextlib.suppress(OSError):
+            names.append(comm.read_text().strip())
+    return names
+
+
 def _attempt(function):
     """Runs a test; returns its result, a directive, and lines that explain them."""
     try:

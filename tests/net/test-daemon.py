@@ -12,6 +12,7 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
 from harness import *
+from traffic import no_losses
 
 need_root_and_bpf()
 
@@ -130,7 +131,7 @@ def status_tells():
                   "retention_days": 7, "socket_path": str(daemon.socket),
                   "port_infos": [{"port": p, "description": ""} for p in (PORT, OTHER)]}
         equal({key: status[key] for key in wanted}, wanted, "status")
-        equal({n for n in status["losses"].values()}, {0}, "losses")
+        no_losses(daemon)
 
 
 @test

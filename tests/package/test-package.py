@@ -216,7 +216,7 @@ def removes():
     """Removed, it ends and leaves configuration and history; installed again, it has them"""
     dpkg("--remove", "portmon")
     equal([active for active, _ in state(*UNITS)], ["inactive"] * 2, "service and socket")
-    true("portmond\n" not in [path.read_text() for path in pathlib.Path("/proc").glob("[0-9]*/comm")], "no process")
+    true("portmond" not in processes(), "no process")
     true(CONFIG.exists() and DATA.is_dir() and not pathlib.Path("/run/portmon").exists(), "what is left")
     dpkg("--install", "/suite/newer.deb")
     equal(state(*UNITS), [("active", "enabled")] * 2, "service and socket")
