@@ -151,6 +151,21 @@ static __always_inline void forget_closed(const struct sock *sk, struct tcp_sock
 }
 
 /**
+ * Where sock_ops alone reports that we opened a connection, it does so after the state has changed.
+ * A scan that comes in between, without lock, takes it for one that was open before.
+ */
+static __always_inline void count_as_opened(struct portmon_socket *account,
+                                            struct portmon_counters *counters)
+{
+    if (READ_ONCE(account->phase) != PORTMON_PHASE_OPEN ||
+        !(account->flags & PORTMON_SOCKET_ADOPTED))
+        return;
+    account->flags = 0;
+    ADD(counters->adopted, -1);
+    ADD(counters->opened, 1);
+}
+
+/**
  * A connection became established: @answered if our SYN was. Where two SYNs crossed, both ends end
  * as if they had been asked, and only that nobody accepted them tells. Returns whether it is
  * watched, by this call or an earlier one.
@@ -171,8 +186,10 @@ static __always_inline bool on_open(const struct sock *sk, struct tcp_sock *tp, 
     account = make_account(tp);
     if (!account)
         return false;
-    if (!claim(account))
+    if (!claim(account)) {
+        count_as_opened(account, counters);
         return true;
+    }
     account->first_octet = stream_first_octet(tp, active);
     publish(account, port, role, 0);
     ADD(counters->opened, 1);
