@@ -45,8 +45,12 @@ struct {
     __type(value, struct portmon_page);
 } live SEC(".maps");
 
-/** Makes an account. Returns false if there is one, or no room for it. */
-static __always_inline bool make_account(const struct sock *sk, struct portmon_socket *account)
+/**
+ * Makes an account. Returns false if there is no room for it, or if there is one. But when a
+ * connection @opens, that one is of a socket that was at this address before: its end was missed.
+ */
+static __always_inline bool make_account(const struct sock *sk, struct portmon_socket *account,
+                                         bool opens)
 {
     __u64 key = (__u64) sk;
     int r; /* not long: before Linux 6.4 the upper half is not that of a negative number */
@@ -54,6 +58,10 @@ static __always_inline bool make_account(const struct sock *sk, struct portmon_s
     account->opened_nsec = account->tick_nsec = bpf_ktime_get_boot_ns();
     account->phase = PORTMON_PHASE_OPEN;
     r = bpf_map_update_elem(&sockets, &key, account, BPF_NOEXIST);
+    if (r == -EEXIST && opens) {
+        COUNT(unsettled);
+        r = bpf_map_update_elem(&sockets, &key, account, BPF_EXIST);
+    }
     if (r && r != -EEXIST)
         COUNT(storage_failures);
     return !r;
@@ -72,7 +80,7 @@ static __always_inline void on_open(const struct sock *sk, const struct tcp_sock
         return;
     counters = counters_of(account.port, account.role);
     account.first_octet = stream_first_octet(tp, active);
-    if (counters && make_account(sk, &account))
+    if (counters && make_account(sk, &account, true))
         ADD(counters->opened, 1);
 }
 
@@ -87,8 +95,10 @@ static __always_inline void on_close(const struct sock *sk, const struct tcp_soc
         return;
     account = *found;
     /* Removed before it is added: a walk that finds it must not find it in both. */
-    if (bpf_map_delete_elem(&sockets, &key))
+    if (bpf_map_delete_elem(&sockets, &key)) {
+        COUNT(unsettled);
         return;
+    }
     counters = counters_of(account.port, account.role);
     if (!counters)
         return;
@@ -232,7 +242,7 @@ int portmon_scan_tcp(struct bpf_iter__tcp *ctx)
     account.rx = account.rx_baseline << 1;
     account.tx = account.tx_baseline << 1;
     account.segments = stream_segments(tp);
-    if (make_account(sk, &account))
+    if (make_account(sk, &account, false))
         ADD(counters->adopted, 1);
     return 0;
 }
