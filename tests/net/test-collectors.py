@@ -5,17 +5,21 @@
 How far diag is from the truth is reported, for the documentation to tell.
 """
 
+import concurrent.futures
 import pathlib
 import signal
 import sys
+import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib"))
 from service import Service
 from traffic import *
+from wire import Connection
 
 need_root_and_bpf()
 
 FIRST_PORT = 19920
+SECONDS = 5
 EXACT = "sock_ops+tracepoint", "tracepoint", "sock_ops", "fallback"
 
 # Every way of ending, and what is special about opening.
@@ -85,6 +89,41 @@ def adopted():
             truth = play(case.name, port, place, stages={
                 "add": lambda: daemon.portmon("add-port", port), "remove": lambda: daemon.portmon("remove-port", port)})
             equal(settled(daemon, port), due(truth, place), f"what {collector} counted")
+
+
+def scan_on(daemon, ended):
+    """Adds a port again and again, so that connections that are open are looked for; returns how often."""
+    scans = 0
+    with Connection(daemon.socket) as connection:
+        while not ended.is_set():
+            connection.call("AddPort", "qs", FIRST_PORT + 1, "some time")
+            connection.call("RemovePort", "q", FIRST_PORT + 1)
+            scans += 1
+    return scans
+
+
+def scan(collector, place):
+    ended = threading.Event()
+    with forced(collector, [FIRST_PORT]) as daemon, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        scanner = pool.submit(scan_on, daemon, ended)
+        try:
+            truth = due(play("churn", FIRST_PORT, place, options=[f"--seconds={SECONDS}", "--threads=4"]), place)
+        finally:
+            ended.set()
+        print(f"# {scanner.result()} scans beside {truth['server']['connections']} connections")
+        check_counted(daemon, FIRST_PORT, truth)
+
+
+def scan_between(collector):
+    with Namespaces() as pair:
+        pair.reuse_ports()
+        with_truth(scan, collector, between(pair, "v4"))
+
+
+for _collector in EXACT[:-1]:  # where fallback looks for connections there are none of these
+    function = functools.partial(scan_between, _collector)
+    function.__name__ = function.__doc__ = f"{_collector} takes no new connection for an old one, nor one that closes"
+    test(function)
 
 
 @test
