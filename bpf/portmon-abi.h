@@ -97,7 +97,8 @@ enum portmon_phase {
     PORTMON_PHASE_NEW,     /* fresh storage, all zero */
     PORTMON_PHASE_CLAIMED, /* one program fills it in; others leave it alone */
     PORTMON_PHASE_OPEN,
-    PORTMON_PHASE_CLOSED,
+    PORTMON_PHASE_CLOSING, /* one program settles it */
+    PORTMON_PHASE_CLOSED,  /* all of it is counted */
 };
 
 #define PORTMON_SOCKET_ADOPTED 1

@@ -208,10 +208,11 @@ static __always_inline void on_close(const struct sock *sk, struct tcp_sock *tp,
     counters = counters_of(account->port, account->role);
     if (!counters)
         return;
-    phase = __sync_val_compare_and_swap(&account->phase, PORTMON_PHASE_OPEN, PORTMON_PHASE_CLOSED);
+    phase = __sync_val_compare_and_swap(&account->phase, PORTMON_PHASE_OPEN, PORTMON_PHASE_CLOSING);
     if (phase == PORTMON_PHASE_OPEN) {
         account_stream(sk, tp, account, counters, state);
         ADD(counters->closed, 1);
+        WRITE_ONCE(account->phase, PORTMON_PHASE_CLOSED);
     } else if (phase == PORTMON_PHASE_CLAIMED) {
         COUNT(unsettled); /* a scan, which holds no lock, had just found it */
     }
@@ -302,18 +303,26 @@ int portmon_walk(struct bpf_iter__bpf_sk_storage_map *ctx)
     struct portmon_counters *counters;
     struct sock *sk = ctx->sk;
     struct tcp_sock *tp;
+    __u32 phase;
 
-    if (!sk || !account || !order || READ_ONCE(account->phase) != PORTMON_PHASE_OPEN)
+    if (!sk || !account || !order)
+        return 0;
+    phase = READ_ONCE(account->phase);
+    if (phase != PORTMON_PHASE_OPEN && phase != PORTMON_PHASE_CLOSING)
         return 0;
     tp = bpf_skc_to_tcp_sock(sk);
     counters = counters_of(account->port, account->role);
-    if (!tp || !counters || sk->__sk_common.skc_state == BPF_TCP_CLOSE)
+    if (!tp || !counters)
         return 0;
+    if (phase == PORTMON_PHASE_OPEN) {
+        if (sk->__sk_common.skc_state == BPF_TCP_CLOSE)
+            return 0;
+        account_stream(sk, tp, account, counters, 0);
+        measure_rates(account, order->tick_nsec);
+    }
 
-    account_stream(sk, tp, account, counters, 0);
-    measure_rates(account, order->tick_nsec);
-
-    /* Walks never overlap, so these need no atomics. */
+    /* One that closes is open until all of it is counted: where none is, the figures are final.
+     * Walks never overlap, so these need no atomics. */
     if (counters->live_walk != order->walk) {
         counters->live = 0;
         counters->live_walk = order->walk;
