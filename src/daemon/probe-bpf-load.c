@@ -471,14 +471,22 @@ static int map_memory(struct bpf_probe *probe)
     return 0;
 }
 
-/** Makes room for what walks need of the ports that are watched already. */
-static int reserve_watched(struct bpf_probe *probe)
+/**
+ * Makes room for what walks need of the pages that a predecessor made, also where no port is
+ * watched any more: one may come back.
+ */
+static int reserve_pages(struct bpf_probe *probe)
 {
+    const uint32_t *previous = NULL;
+    uint32_t key;
     int r = 0;
 
-    for (unsigned port = 1; r >= 0 && port <= UINT16_MAX; port++)
-        if (probe->watch->watched[port])
-            r = probe_bpf_reserve(probe, (uint16_t) port);
+    if (probe->fds[MAP_LIVE] < 0)
+        return 0;
+    while (r >= 0 && bpf_map_get_next_key(probe->fds[MAP_PAGES], previous, &key) == 0) {
+        r = probe_bpf_reserve(probe, key);
+        previous = &key;
+    }
     return r;
 }
 
@@ -517,7 +525,7 @@ int probe_bpf_open(struct probe **ret, enum collector_kind wanted,
             return fail_errno(reason, r, "Cannot get random numbers");
         memcpy(probe->control->epoch, &epoch, sizeof(epoch));
     }
-    r = reserve_watched(probe);
+    r = reserve_pages(probe);
     if (r < 0)
         return fail_errno(reason, r, "Cannot take over the watched ports");
     *ret = TAKE_PTR(base);

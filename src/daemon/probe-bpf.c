@@ -60,10 +60,8 @@ static int make_page(int map, uint32_t key)
     return 0;
 }
 
-int probe_bpf_reserve(struct bpf_probe *probe, uint16_t port)
+int probe_bpf_reserve(struct bpf_probe *probe, uint32_t key)
 {
-    uint32_t key = port / PORTMON_PAGE_PORTS;
-
     if (probe->fds[MAP_LIVE] < 0 || probe->closed[key])
         return 0;
     probe->closed[key] = calloc(1, sizeof(*probe->closed[key]));
@@ -73,10 +71,10 @@ int probe_bpf_reserve(struct bpf_probe *probe, uint16_t port)
 static int watch(struct probe *base, uint16_t port)
 {
     struct bpf_probe *probe = bpf_probe(base);
+    uint32_t key = port / PORTMON_PAGE_PORTS;
     int r;
 
-    if ((r = make_page(probe->fds[MAP_PAGES], port / PORTMON_PAGE_PORTS)) < 0 ||
-        (r = probe_bpf_reserve(probe, port)) < 0)
+    if ((r = make_page(probe->fds[MAP_PAGES], key)) < 0 || (r = probe_bpf_reserve(probe, key)) < 0)
         return r;
     __atomic_store_n(&probe->watch->watched[port], 1, __ATOMIC_RELEASE);
     return 0;
@@ -238,13 +236,12 @@ static int read_page(struct bpf_probe *probe, uint32_t key, struct portmon_page 
     int r;
 
     memset(ret, 0, sizeof(*ret));
-    r = bpf_map_lookup_elem(probe->fds[MAP_PAGES], &key, ret);
-    if (r < 0 || probe->fds[MAP_LIVE] < 0)
+    if (probe->fds[MAP_LIVE] < 0) {
+        r = bpf_map_lookup_elem(probe->fds[MAP_PAGES], &key, ret);
         return r == -ENOENT ? 0 : r;
-    if (!probe->closed[key] &&
-        ((r = probe_bpf_reserve(probe, (uint16_t) (key * PORTMON_PAGE_PORTS))) < 0 ||
-         (r = walk(&probe->probe, 0)) < 0))
-        return r; /* only a predecessor watched ports of it, so the last walk did not care */
+    }
+    if (!probe->closed[key])
+        return 0;
     r = bpf_map_lookup_elem(probe->fds[MAP_LIVE], &key, &live);
     if (r < 0)
         return r;

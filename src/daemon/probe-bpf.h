@@ -40,7 +40,7 @@ struct bpf_probe {
     struct portmon_control *control;
     const struct portmon_health *health;
     /* Where walks sum up open connections, what closed ones had come to before the last walk.
-     * By page, NULL where no port was watched. */
+     * By page, NULL where no port was ever watched. */
     struct portmon_page *closed[PORTMON_MAX_PAGES];
 };
 
@@ -52,8 +52,8 @@ enum collector_kind probe_bpf_kind(const struct probe *probe);
 /** Frees what probe_bpf_open() made. */
 struct probe *probe_bpf_free(struct probe *probe);
 
-/** Makes room for what walks need of a port. Returns 0 or a negative errno. */
-int probe_bpf_reserve(struct bpf_probe *probe, uint16_t port);
+/** Makes room for what walks need of page number @key. Returns 0 or a negative errno. */
+int probe_bpf_reserve(struct bpf_probe *probe, uint32_t key);
 
 extern const struct probe_type probe_bpf_type;
 
