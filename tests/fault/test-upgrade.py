@@ -4,7 +4,6 @@
 
 import pathlib
 import re
-import re
 import signal
 import sqlite3
 import sys

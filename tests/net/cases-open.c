@@ -249,18 +249,10 @@ static void never_accepted(struct run *run)
 
 static void reconnect(struct run *run)
 {
-    int fd;
-
     open_pair(run);
     exchange(run, SOME, MORE);
-    fd = run->fd[CLIENT];
-    disconnect(fd);
-    WAIT_FOR(state_of(run->fd[SERVER]) == TCP_CLOSE);
-    close_end(run, SERVER);
-
-    MUST(try_connect(run, CLIENT, fd, run->port));
-    established(run, CLIENT, fd);
-    accept_server(run);
+    disconnect_client(run);
+    reconnect_client(run);
     use_and_finish(run);
 }
 

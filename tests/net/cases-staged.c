@@ -114,18 +114,11 @@ static void opened_while_removed(struct run *run)
 /** The same socket, whose first connection was counted to its end. */
 static void reconnected_while_removed(struct run *run)
 {
-    int fd;
-
     stage_add(run);
     open_and_exchange(run);
-    fd = run->fd[CLIENT];
-    disconnect(fd);
-    WAIT_FOR(state_of(run->fd[SERVER]) == TCP_CLOSE);
-    close_end(run, SERVER);
+    disconnect_client(run);
     stage_remove(run);
-    MUST(try_connect(run, CLIENT, fd, run->port));
-    established(run, CLIENT, fd);
-    accept_server(run);
+    reconnect_client(run);
     exchange(run, 1001, 2003);
     stage_add(run);
     exchange(run, MORE, SOME);

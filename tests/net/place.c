@@ -194,6 +194,22 @@ void accept_server(struct run *run)
     established(run, SERVER, MUST(accept4(run->listener, NULL, NULL, SOCK_CLOEXEC)));
 }
 
+void disconnect_client(struct run *run)
+{
+    disconnect(run->fd[CLIENT]);
+    WAIT_FOR(state_of(run->fd[SERVER]) == TCP_CLOSE);
+    close_end(run, SERVER);
+}
+
+void reconnect_client(struct run *run)
+{
+    int fd = run->fd[CLIENT];
+
+    MUST(try_connect(run, CLIENT, fd, run->port));
+    established(run, CLIENT, fd);
+    accept_server(run);
+}
+
 void open_pair(struct run *run)
 {
     start_listening(run);

@@ -178,6 +178,12 @@ void established(struct run *run, enum end end, int fd);
 void connect_client(struct run *run);
 void accept_server(struct run *run);
 
+/** Disconnects the client's socket, which stays, and lets the server's end go. */
+void disconnect_client(struct run *run);
+
+/** Connects that socket anew. */
+void reconnect_client(struct run *run);
+
 /** A listener and one connection. */
 void open_pair(struct run *run);
 
