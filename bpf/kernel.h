@@ -76,6 +76,14 @@ struct sock {
     struct bpf_local_storage *sk_bpf_storage;
 };
 
+typedef struct {
+    int counter;
+} atomic_t;
+
+struct bpf_local_storage_elem {
+    atomic_t state; /* since Linux 7.0 */
+};
+
 struct ipv6_pinfo {
     int mcast_oif;
 };

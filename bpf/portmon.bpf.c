@@ -216,8 +216,8 @@ static __always_inline void on_close(const struct sock *sk, struct tcp_sock *tp,
     } else if (phase == PORTMON_PHASE_CLAIMED) {
         COUNT(unsettled); /* a scan, which holds no lock, had just found it */
     }
-    /* The account stays with the socket. It tells the other programs that this was the end, and
-     * scans, which hold no lock: they see the old state for a while yet. */
+    /* The account stays until the socket is destroyed. It tells the other programs that this was
+     * the end, and scans, which hold no lock: they see the old state for a while yet. */
 }
 
 /* ---- events ---- */
@@ -291,6 +291,18 @@ SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(portmon_state_2, struct sock *sk, int old, int new)
 {
     return on_state_change(sk, old, new);
+}
+
+/**
+ * Nobody finds a socket any more that is being destroyed, so its account may go. The kernel would
+ * do that later, but since Linux 7.0 it clears a pointer then that walks follow without looking.
+ */
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(portmon_destroy, struct sock *sk)
+{
+    if (bpf_core_field_exists(struct bpf_local_storage_elem, state) && sk->sk_bpf_storage)
+        bpf_sk_storage_delete(&sockets, sk);
+    return 0;
 }
 
 /* ---- walks: all watched sockets of all namespaces ---- */

@@ -122,6 +122,7 @@ static const struct part {
     [MAP_LIVE] = {"map-live", "live", PART_MAP, PLAIN},
     [LINK_STATE_1] = {"link-state-1", "portmon_state_1", PART_TRACING_LINK, TRACEPOINT},
     [LINK_STATE_2] = {"link-state-2", "portmon_state_2", PART_TRACING_LINK, TRACEPOINT | FULL},
+    [LINK_DESTROY] = {"link-destroy", "portmon_destroy", PART_TRACING_LINK, FULL},
     [LINK_WALK] = {"link-walk", "portmon_walk", PART_STORAGE_ITERATOR, 0},
     [LINK_LIST] = {"link-list", "portmon_list", PART_STORAGE_ITERATOR, 0},
     [LINK_SCAN_FILES] = {"link-scan-files", "portmon_scan_files", PART_ITERATOR, FULL},

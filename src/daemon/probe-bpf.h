@@ -15,6 +15,7 @@ enum probe_fd {
     MAP_LIVE,
     LINK_STATE_1,
     LINK_STATE_2,
+    LINK_DESTROY,
     LINK_WALK,
     LINK_LIST,
     LINK_SCAN_FILES,

@@ -40,6 +40,7 @@ RUNS = [
     ["test-exactness.py", "at home v4:", "between v6:", *COMMON],
     ["test-open-before.py", "between v4:", *COMMON],
     ["test-segments.py"],
+    ["test-churn.py"],
 ]
 # On this one, connections that were open before are found in one's own network namespace only.
 RUNS_OF_FALLBACK = [*RUNS[:1], ["test-open-before.py", "loopback v4:", *COMMON], *RUNS[2:]]
