@@ -26,16 +26,19 @@ static void close_object(struct bpf_object **object)
     bpf_object__close(*object);
 }
 
+/** A message may be all that the verifier has to say, of which the last lines matter. */
 static int on_libbpf_message(enum libbpf_print_level level, const char *format, va_list arguments)
 {
-    char line[900];
-    size_t length;
+    _cleanup_free_ char *message = NULL;
+    char *rest, *line;
 
-    vsnprintf(line, sizeof(line), format, arguments);
-    length = strlen(line);
-    if (length > 0 && line[length - 1] == '\n')
-        line[length - 1] = '\0';
-    log_debug("%s", line);
+    if (vasprintf(&message, format, arguments) < 0) {
+        message = NULL;
+        return 0;
+    }
+    for (rest = message; (line = strsep(&rest, "\n"));)
+        if (*line)
+            log_debug("%s", line);
     return 0;
 }
 
