@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """What runs in a virtual machine instead of an init: mounts what one needs, and runs test files.
 
-What a file reports goes to the second serial port, and after it a line with its exit status.
+The second serial port gets a line when the kernel is up, then what each file reports, and after it a line
+with its exit status.
 """
 
 import ctypes
@@ -28,6 +29,7 @@ def main():
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     orders = json.loads(pathlib.Path("/orders").read_text())
     with open(PORT, "w") as report:
+        print(f"# up: Linux {os.uname().release}", file=report, flush=True)
         for arguments in orders["runs"]:
             done = subprocess.run(["/usr/bin/python3", *arguments], stdout=report, stderr=report,
                                   stdin=subprocess.DEVNULL, env={**os.environ, **orders["environment"]})
