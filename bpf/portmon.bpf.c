@@ -11,6 +11,7 @@
  *   - sock_ops on the cgroup root, which loses no event;
  *   - tp_btf/inet_sock_set_state twice, for sockets that sock_ops does not see. The kernel skips a
  *     tracing program that interrupts itself, and then the other copy runs.
+ * A third settles what closed unseen, when its socket is destroyed.
  * So every step is idempotent: phases and amounts change by compare-and-swap, and only the winner
  * adds to the port's counters.
  */
@@ -196,21 +197,24 @@ static __always_inline bool on_open(const struct sock *sk, struct tcp_sock *tp, 
     return true;
 }
 
-/** A connection left @state for CLOSE: its counters say the last word now. */
-static __always_inline void on_close(const struct sock *sk, struct tcp_sock *tp, int state)
+/**
+ * A connection has left the state @leaving for CLOSE: its counters say the last word now. CLOSE, if
+ * no event told of it at its time.
+ */
+static __always_inline void settle(const struct sock *sk, const struct tcp_sock *tp,
+                                   struct portmon_socket *account, int leaving)
 {
-    struct portmon_socket *account = bpf_sk_storage_get(&sockets, tp, NULL, 0);
-    struct portmon_counters *counters;
+    struct portmon_counters *counters = counters_of(account->port, account->role);
     __u32 phase;
 
-    if (!account)
-        return;
-    counters = counters_of(account->port, account->role);
     if (!counters)
         return;
     phase = __sync_val_compare_and_swap(&account->phase, PORTMON_PHASE_OPEN, PORTMON_PHASE_CLOSING);
     if (phase == PORTMON_PHASE_OPEN) {
-        account_stream(sk, tp, account, counters, state);
+        if (leaving == BPF_TCP_CLOSE && stream_cleared(tp))
+            COUNT(unsettled);
+        else
+            account_stream(sk, tp, account, counters, leaving);
         ADD(counters->closed, 1);
         WRITE_ONCE(account->phase, PORTMON_PHASE_CLOSED);
     } else if (phase == PORTMON_PHASE_CLAIMED) {
@@ -218,6 +222,14 @@ static __always_inline void on_close(const struct sock *sk, struct tcp_sock *tp,
     }
     /* The account stays until the socket is destroyed. It tells the other programs that this was
      * the end, and scans, which hold no lock: they see the old state for a while yet. */
+}
+
+static __always_inline void on_close(const struct sock *sk, struct tcp_sock *tp, int state)
+{
+    struct portmon_socket *account = bpf_sk_storage_get(&sockets, tp, NULL, 0);
+
+    if (account)
+        settle(sk, tp, account, state);
 }
 
 /* ---- events ---- */
@@ -294,14 +306,28 @@ int BPF_PROG(portmon_state_2, struct sock *sk, int old, int new)
 }
 
 /**
+ * The last that happens to a socket. Where no program saw it close, since it had been open before
+ * and belongs to another namespace, or since the kernel skipped both, it is settled here.
+ *
  * Nobody finds a socket any more that is being destroyed, so its account may go. The kernel would
  * do that later, but since Linux 7.0 it clears a pointer then that walks follow without looking.
  */
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(portmon_destroy, struct sock *sk)
 {
-    if (bpf_core_field_exists(struct bpf_local_storage_elem, state) && sk->sk_bpf_storage)
-        bpf_sk_storage_delete(&sockets, sk);
+    struct portmon_socket *account;
+    struct tcp_sock *tp;
+
+    if (!sk->sk_bpf_storage)
+        return 0;
+    tp = bpf_skc_to_tcp_sock(sk);
+    account = tp ? bpf_sk_storage_get(&sockets, tp, NULL, 0) : NULL;
+    if (!account)
+        return 0;
+    if (READ_ONCE(account->phase) == PORTMON_PHASE_OPEN)
+        settle(sk, tp, account, BPF_TCP_CLOSE);
+    if (bpf_core_field_exists(struct bpf_local_storage_elem, state))
+        bpf_sk_storage_delete(&sockets, tp);
     return 0;
 }
 

@@ -75,17 +75,19 @@ static __always_inline __u32 stream_first_octet(const struct tcp_sock *tp, bool 
 /** What is needed to know how much was sent. */
 struct sent {
     __u64 acknowledged;
+    __u64 data; /* of all segments that were made, each once: no FIN */
     __u32 next;
     __u32 written;
 };
 
 /* Sequence numbers wrap. What was acknowledged tells how often; it may be older or newer than the
- * other two. */
+ * other two. In CLOSE, whether our FIN is among them is known only from what the segments held. */
 static __always_inline __u64 octets_sent(const struct sent *sent, int state, __u32 first)
 {
     __s64 octets = sent->acknowledged + (__s32) (sent->next - first - (__u32) sent->acknowledged);
+    bool queued = state == BPF_TCP_CLOSE ? octets > (__s64) sent->data : fin_queued(state);
 
-    if (fin_queued(state) && sent->next == sent->written)
+    if (queued && sent->next == sent->written)
         octets--;
     return octets > 0 ? octets : 0;
 }
@@ -94,9 +96,9 @@ static __always_inline __u64 octets_sent(const struct sent *sent, int state, __u
  * Octets sent, each once: what is acknowledged and what is in flight, from the @first on, less our
  * FIN. bytes_sent - bytes_retrans would count segments that were dropped before they left.
  *
- * @leaving: the state in which it closes, or 0 while it is open and perhaps not locked. Then the
- * state is looked at last: it changes before a FIN is queued, so this is one too low for a moment
- * rather than too high.
+ * @leaving: the state in which it closes; CLOSE, if it has closed and nobody was told; or 0 while
+ * it is open and perhaps not locked. Then the state is looked at last: it changes before a FIN is
+ * queued, so this is one too low for a moment rather than too high.
  */
 static __always_inline __u64 stream_sent(const struct sock *sk, const struct tcp_sock *tp,
                                          int leaving, __u32 first)
@@ -106,6 +108,7 @@ static __always_inline __u64 stream_sent(const struct sock *sk, const struct tcp
     sent.acknowledged = READ_ONCE(tp->bytes_acked);
     sent.next = READ_ONCE(tp->snd_nxt);
     sent.written = READ_ONCE(tp->write_seq);
+    sent.data = tp->bytes_sent - tp->bytes_retrans;
     return octets_sent(&sent, leaving ?: READ_ONCE(sk->__sk_common.skc_state), first);
 }
 
@@ -116,6 +119,12 @@ static __always_inline __u64 stream_sent(const struct sock *sk, const struct tcp
 static __always_inline bool is_aborted_fast_open(const struct tcp_sock *tp, int state)
 {
     return state == BPF_TCP_SYN_RECV && tp->bytes_received;
+}
+
+/** Whether a socket that closed was disconnected, so that its counters are gone. */
+static __always_inline bool stream_cleared(const struct tcp_sock *tp)
+{
+    return !tp->segs_in;
 }
 
 /** The local port, also of a socket that closes, which has given its skc_num back. */

@@ -6,6 +6,7 @@ How far diag is from the truth is reported, for the documentation to tell.
 """
 
 import concurrent.futures
+import itertools
 import pathlib
 import signal
 import sys
@@ -89,6 +90,33 @@ def adopted():
             truth = play(case.name, port, place, stages={
                 "add": lambda: daemon.portmon("add-port", port), "remove": lambda: daemon.portmon("remove-port", port)})
             equal(settled(daemon, port), due(truth, place), f"what {collector} counted")
+
+
+def count_to_its_end(daemon, place, port, case, actor):
+    truth = play(case.name, port, place, actor, stages={
+        "add": lambda: daemon.portmon("add-port", port), "remove": lambda: daemon.portmon("remove-port", port)})
+    equal(settled(daemon, port), due(truth, place), f"what was counted of {case.name} by the {actor}")
+
+
+@test
+def closed_unseen():
+    """Where no program is told that a connection closed, it is counted to its end when its socket is destroyed"""
+    # As sock_ops is not of what was open before in another namespace.
+    staged = list(cases(["staged"], without=["prepared", "unowned"]))
+    ports = itertools.count(FIRST_PORT)
+    with Namespaces() as pair, forced("sock_ops", []) as daemon, concurrent.futures.ThreadPoolExecutor(8) as pool:
+        def count_all(end):
+            played = [(case, actor) for case in staged if case.name.endswith(end) for actor in case.actors()]
+            true(played, f"there are cases of {end}")
+            list(pool.map(lambda case: count_to_its_end(daemon, between(pair, "v4"), next(ports), *case), played))
+
+        count_all("-then-completed")
+        no_losses(daemon)
+        # An end that resets has no counters any more when it is destroyed: that it may be wrong is admitted.
+        count_all("-then-orphaned")
+        count_all("-then-destroyed")
+        losses = daemon.json("status")["losses"]
+        equal((losses["unsettled"] > 0, losses["lost_closes"]), (True, 0), "what is admitted")
 
 
 def scan_on(daemon, ended):
