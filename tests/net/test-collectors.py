@@ -79,23 +79,21 @@ for _collector in EXACT:
     test(function)
 
 
+def count_to_its_end(daemon, place, port, case, actor="client"):
+    """Plays a case that adds its port itself."""
+    truth = play(case.name, port, place, actor, stages={
+        "add": lambda: daemon.portmon("add-port", port), "remove": lambda: daemon.portmon("remove-port", port)})
+    equal(settled(daemon, port), due(truth, place), f"what was counted of {case.name} by the {actor}")
+
+
 @test
 def adopted():
     """Each of them counts from then on what was open before its port was added"""
     case = next(case for case in cases(["staged"], without=["prepared", "unowned"]))
     for collector in EXACT:
-        place = loopback("v4")
+        print(f"# {collector}")
         with forced(collector, [FIRST_PORT]) as daemon:
-            port = FIRST_PORT + 1
-            truth = play(case.name, port, place, stages={
-                "add": lambda: daemon.portmon("add-port", port), "remove": lambda: daemon.portmon("remove-port", port)})
-            equal(settled(daemon, port), due(truth, place), f"what {collector} counted")
-
-
-def count_to_its_end(daemon, place, port, case, actor):
-    truth = play(case.name, port, place, actor, stages={
-        "add": lambda: daemon.portmon("add-port", port), "remove": lambda: daemon.portmon("remove-port", port)})
-    equal(settled(daemon, port), due(truth, place), f"what was counted of {case.name} by the {actor}")
+            count_to_its_end(daemon, loopback("v4"), FIRST_PORT + 1, case)
 
 
 @test
