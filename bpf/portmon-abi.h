@@ -99,6 +99,7 @@ enum portmon_phase {
     PORTMON_PHASE_OPEN,
     PORTMON_PHASE_CLOSING, /* one program settles it */
     PORTMON_PHASE_CLOSED,  /* all of it is counted */
+    PORTMON_PHASE_OPENED,  /* CLAIMED by a scan, and an event has told since that it opened */
 };
 
 #define PORTMON_SOCKET_ADOPTED 1

@@ -128,15 +128,19 @@ static __always_inline bool claim(struct portmon_socket *account)
            PORTMON_PHASE_NEW;
 }
 
-/** What it is; the phase last, since it publishes the rest. */
-static __always_inline void publish(struct portmon_socket *account, __u16 port, __u8 role,
+/**
+ * What it is; the phase last, since it publishes the rest. Returns whether it does: not where
+ * another program has reported meanwhile that it opened.
+ */
+static __always_inline bool publish(struct portmon_socket *account, __u16 port, __u8 role,
                                     __u8 flags)
 {
     account->port = port;
     account->role = role;
     account->flags = flags;
     account->opened_nsec = account->tick_nsec = bpf_ktime_get_boot_ns();
-    WRITE_ONCE(account->phase, PORTMON_PHASE_OPEN);
+    return __sync_val_compare_and_swap(&account->phase, PORTMON_PHASE_CLAIMED,
+                                       PORTMON_PHASE_OPEN) == PORTMON_PHASE_CLAIMED;
 }
 
 /** Gives a socket that connects once more a new account. Walks may still have the old one. */
@@ -151,19 +155,32 @@ static __always_inline void forget_closed(const struct sock *sk, struct tcp_sock
         bpf_sk_storage_delete(&sockets, tp);
 }
 
+/** Takes a connection that was found open for one that opened while it was watched. */
+static __always_inline void count_as_opened(struct portmon_socket *account,
+                                            struct portmon_counters *counters)
+{
+    ADD(counters->rx_bytes, account->rx_baseline);
+    ADD(counters->tx_bytes, account->tx_baseline);
+    account->rx_baseline = account->tx_baseline = 0;
+    account->flags = 0;
+    ADD(counters->opened, 1);
+}
+
 /**
  * Where sock_ops alone reports that we opened a connection, it does so after the state has changed.
  * A scan that comes in between, without lock, takes it for one that was open before.
  */
-static __always_inline void count_as_opened(struct portmon_socket *account,
-                                            struct portmon_counters *counters)
+static __always_inline void on_open_of_found(struct portmon_socket *account,
+                                             struct portmon_counters *counters)
 {
-    if (READ_ONCE(account->phase) != PORTMON_PHASE_OPEN ||
-        !(account->flags & PORTMON_SOCKET_ADOPTED))
-        return;
-    account->flags = 0;
-    ADD(counters->adopted, -1);
-    ADD(counters->opened, 1);
+    __u32 phase = READ_ONCE(account->phase);
+
+    if (phase == PORTMON_PHASE_CLAIMED)
+        phase = __sync_val_compare_and_swap(&account->phase, phase, PORTMON_PHASE_OPENED);
+    if (phase == PORTMON_PHASE_OPEN && account->flags & PORTMON_SOCKET_ADOPTED) {
+        ADD(counters->adopted, -1);
+        count_as_opened(account, counters);
+    }
 }
 
 /**
@@ -188,7 +205,7 @@ static __always_inline bool on_open(const struct sock *sk, struct tcp_sock *tp, 
     if (!account)
         return false;
     if (!claim(account)) {
-        count_as_opened(account, counters);
+        on_open_of_found(account, counters);
         return true;
     }
     account->first_octet = stream_first_octet(tp, active);
@@ -217,7 +234,7 @@ static __always_inline void settle(const struct sock *sk, const struct tcp_sock 
             account_stream(sk, tp, account, counters, leaving);
         ADD(counters->closed, 1);
         WRITE_ONCE(account->phase, PORTMON_PHASE_CLOSED);
-    } else if (phase == PORTMON_PHASE_CLAIMED) {
+    } else if (phase == PORTMON_PHASE_CLAIMED || phase == PORTMON_PHASE_OPENED) {
         COUNT(unsettled); /* a scan, which holds no lock, had just found it */
     }
     /* The account stays until the socket is destroyed. It tells the other programs that this was
@@ -431,8 +448,12 @@ static __always_inline bool adopt(const struct sock *sk, struct tcp_sock *tp)
     account->rx = account->rx_baseline << 1;
     account->tx = account->tx_baseline << 1;
     account->segments = stream_segments(tp);
-    publish(account, port, role, PORTMON_SOCKET_ADOPTED);
-    ADD(counters->adopted, 1);
+    if (publish(account, port, role, PORTMON_SOCKET_ADOPTED)) {
+        ADD(counters->adopted, 1);
+    } else {
+        count_as_opened(account, counters);
+        WRITE_ONCE(account->phase, PORTMON_PHASE_OPEN);
+    }
     return true;
 }
 
