@@ -170,6 +170,13 @@ int portmon_walk(struct bpf_iter__bpf_map_elem *ctx)
     account->rx = octets_received(received, flags) << 1;
     account->tx = octets_sent(&sent, state, account->first_octet) << 1;
     measure_rates(account, order->tick_nsec);
+    if (is_to_be_listed(account, order)) {
+        struct portmon_connection c;
+
+        describe(&c, sk, account);
+        if (still_open(*key, account) && bpf_seq_write(ctx->meta->seq, &c, sizeof(c)))
+            return 0; /* out of room: the kernel makes some and comes by once more */
+    }
 
     __u32 number = account->port / PORTMON_PAGE_PORTS;
     struct portmon_counters *counters;
@@ -189,22 +196,6 @@ int portmon_walk(struct bpf_iter__bpf_map_elem *ctx)
     counters->tx_segments += out - (__u32) account->segments;
     counters->live++;
     COUNT(walked);
-    return 0;
-}
-
-SEC("iter/bpf_map_elem")
-int portmon_list(struct bpf_iter__bpf_map_elem *ctx)
-{
-    struct portmon_control *order = ONLY(control);
-    struct portmon_socket *account = ctx->value;
-    const __u64 *key = ctx->key;
-    struct portmon_connection c;
-
-    if (!key || !account || !order || (order->list_port && order->list_port != account->port))
-        return 0;
-    describe(&c, (const struct sock *) *key, account);
-    if (is_open(c.state) && still_open(*key, account))
-        bpf_seq_write(ctx->meta->seq, &c, sizeof(c));
     return 0;
 }
 

@@ -109,6 +109,12 @@ static __always_inline void measure_rates(struct portmon_socket *account, __u64 
     account->tick_nsec = tick_nsec;
 }
 
+static __always_inline bool is_to_be_listed(const struct portmon_socket *account,
+                                            const struct portmon_control *order)
+{
+    return order->list && (!order->list_port || order->list_port == account->port);
+}
+
 /** Writes down an open connection. @sk is only read, so any pointer will do. */
 static __always_inline void describe(struct portmon_connection *ret, const struct sock *sk,
                                      const struct portmon_socket *account)

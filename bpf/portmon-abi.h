@@ -56,8 +56,9 @@ struct portmon_watch {
 /** What the daemon tells the programs. Written by the daemon only. */
 struct portmon_control {
     __u32 walk;      /* number of the walk that runs or ran last */
-    __u16 list_port; /* port whose connections `list` writes, 0 for all */
-    __u16 recover;   /* what scans find opened unseen: it counts from its beginning */
+    __u16 list_port; /* port whose connections that walk lists, 0 for all */
+    __u8 recover;    /* what scans find opened unseen: it counts from its beginning */
+    __u8 list;       /* walks write a portmon_connection for each that is open */
     __u64 tick_nsec; /* CLOCK_BOOTTIME of the last whole-second walk: per-connection rates */
     __u8 epoch[16];  /* random, made with the maps: tells these counters from any others */
 };
@@ -90,7 +91,7 @@ struct portmon_socket {
     __u8 role;
     __u8 flags;        /* PORTMON_SOCKET_* */
     __u32 first_octet; /* sequence number of the first that we send: snd_nxt counts from it */
-    __u32 reserved;
+    __u32 seen;        /* number of the last walk that came by */
 };
 
 enum portmon_phase {
@@ -104,7 +105,7 @@ enum portmon_phase {
 
 #define PORTMON_SOCKET_ADOPTED 1
 
-/** One record of the `list` iterator: an open connection. */
+/** What a walk that lists writes of an open connection. */
 struct portmon_connection {
     __u64 socket; /* matches portmon_owner.socket; means nothing else */
     __u64 rx_bytes;

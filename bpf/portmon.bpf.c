@@ -348,33 +348,39 @@ int BPF_PROG(portmon_destroy, struct sock *sk)
     return 0;
 }
 
-/* ---- walks: all watched sockets of all namespaces ---- */
+/* ---- walks: watched sockets that are open ---- */
 
-SEC("iter/bpf_sk_storage_map")
-int portmon_walk(struct bpf_iter__bpf_sk_storage_map *ctx)
+/**
+ * Brings the figures of a watched connection up to date, and lists it if that is asked for. Once in
+ * a walk, however often the walk comes by.
+ */
+static __always_inline void visit(struct bpf_iter_meta *meta, const struct sock *sk,
+                                  const struct tcp_sock *tp, struct portmon_socket *account)
 {
-    struct portmon_socket *account = ctx->value;
     struct portmon_control *order = ONLY(control);
     struct portmon_counters *counters;
-    struct sock *sk = ctx->sk;
-    struct tcp_sock *tp;
-    __u32 phase;
+    __u32 phase = READ_ONCE(account->phase);
 
-    if (!sk || !account || !order)
-        return 0;
-    phase = READ_ONCE(account->phase);
-    if (phase != PORTMON_PHASE_OPEN && phase != PORTMON_PHASE_CLOSING)
-        return 0;
-    tp = bpf_skc_to_tcp_sock(sk);
+    if (!order || account->seen == order->walk ||
+        (phase != PORTMON_PHASE_OPEN && phase != PORTMON_PHASE_CLOSING))
+        return;
     counters = counters_of(account->port, account->role);
-    if (!tp || !counters)
-        return 0;
+    if (!counters)
+        return;
     if (phase == PORTMON_PHASE_OPEN) {
         if (sk->__sk_common.skc_state == BPF_TCP_CLOSE)
-            return 0;
+            return;
         account_stream(sk, tp, account, counters, 0);
         measure_rates(account, order->tick_nsec);
+        if (is_to_be_listed(account, order)) {
+            struct portmon_connection c;
+
+            describe(&c, sk, account);
+            if (bpf_seq_write(meta->seq, &c, sizeof(c)))
+                return; /* out of room: the kernel makes some and comes by once more */
+        }
     }
+    account->seen = order->walk;
 
     /* One that closes is open until all of it is counted: where none is, the figures are final.
      * Walks never overlap, so these need no atomics. */
@@ -384,28 +390,51 @@ int portmon_walk(struct bpf_iter__bpf_sk_storage_map *ctx)
     }
     counters->live++;
     COUNT(walked);
+}
+
+/** All of all namespaces. Some kernels refuse programs that walk a map. */
+SEC("iter/bpf_sk_storage_map")
+int portmon_walk(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+    struct sock *sk = ctx->sk;
+    struct tcp_sock *tp = sk ? bpf_skc_to_tcp_sock(sk) : NULL;
+
+    if (tp && ctx->value)
+        visit(ctx->meta, sk, tp, ctx->value);
     return 0;
 }
 
-SEC("iter/bpf_sk_storage_map")
-int portmon_list(struct bpf_iter__bpf_sk_storage_map *ctx)
+static __always_inline void visit_if_watched(struct bpf_iter_meta *meta, struct tcp_sock *tp)
 {
-    struct portmon_socket *account = ctx->value;
-    struct portmon_control *order = ONLY(control);
-    struct sock *sk = ctx->sk;
-    struct tcp_sock *tp;
+    struct portmon_socket *account = tp ? bpf_sk_storage_get(&sockets, tp, NULL, 0) : NULL;
 
-    if (!sk || !account || !order || READ_ONCE(account->phase) != PORTMON_PHASE_OPEN ||
-        (order->list_port && order->list_port != account->port))
-        return 0;
-    tp = bpf_skc_to_tcp_sock(sk);
-    if (!tp || sk->__sk_common.skc_state == BPF_TCP_CLOSE)
-        return 0;
+    if (account)
+        visit(meta, (struct sock *) tp, tp, account);
+}
 
-    struct portmon_connection c;
+static __always_inline struct tcp_sock *tcp_sock_of(struct file *file)
+{
+    struct socket *socket = file ? bpf_sock_from_file(file) : NULL;
+    struct sock *sk = socket ? socket->sk : NULL;
 
-    describe(&c, sk, account);
-    bpf_seq_write(ctx->meta->seq, &c, sizeof(c));
+    return sk ? bpf_skc_to_tcp_sock(sk) : NULL;
+}
+
+/** All namespaces, but only what a process holds: not what waits to be accepted, nor orphans. */
+SEC("iter/task_file")
+int portmon_walk_files(struct bpf_iter__task_file *ctx)
+{
+    visit_if_watched(ctx->meta, tcp_sock_of(ctx->file));
+    return 0;
+}
+
+/** Everything, but only in the reader's own namespace. */
+SEC("iter/tcp")
+int portmon_walk_tcp(struct bpf_iter__tcp *ctx)
+{
+    struct sock_common *skc = ctx->sk_common;
+
+    visit_if_watched(ctx->meta, skc ? bpf_skc_to_tcp_sock(skc) : NULL);
     return 0;
 }
 
@@ -457,15 +486,7 @@ static __always_inline bool adopt(const struct sock *sk, struct tcp_sock *tp)
     return true;
 }
 
-static __always_inline struct tcp_sock *tcp_sock_of(struct file *file)
-{
-    struct socket *socket = file ? bpf_sock_from_file(file) : NULL;
-    struct sock *sk = socket ? socket->sk : NULL;
-
-    return sk ? bpf_skc_to_tcp_sock(sk) : NULL;
-}
-
-/** All namespaces, but only what a process holds: not what waits to be accepted, nor orphans. */
+/** As portmon_walk_files. */
 SEC("iter/task_file")
 int portmon_scan_files(struct bpf_iter__task_file *ctx)
 {
@@ -476,7 +497,7 @@ int portmon_scan_files(struct bpf_iter__task_file *ctx)
     return 0;
 }
 
-/** Everything, but only in the reader's own namespace. Returns it if it is watched. */
+/** As portmon_walk_tcp. Returns it if it is watched. */
 static __always_inline struct tcp_sock *scan(const struct bpf_iter__tcp *ctx)
 {
     struct sock_common *skc = ctx->sk_common;

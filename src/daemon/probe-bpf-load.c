@@ -74,6 +74,8 @@ enum feature {
     FULL = 1 << 2,     /* Linux 5.12: socket storage, compare-and-swap */
     ENROLL = 1 << 3,   /* bpf_setsockopt() in iterators: Linux 5.14 */
     PLAIN = 1 << 4,    /* what Linux 5.9 has */
+    MAP_WALK = 1 << 5, /* iterators over maps, which hardened kernels may refuse */
+    NO_MAP_WALK = 1 << 6,
 };
 
 /** The objects that clang made. */
@@ -88,12 +90,15 @@ static const struct variant {
     unsigned features;
     const struct object *object;
 } variants[] = {
-    {COLLECTOR_SOCK_OPS_TRACEPOINT, FULL | TRACEPOINT | SOCK_OPS | ENROLL, &full},
-    {COLLECTOR_SOCK_OPS_TRACEPOINT, FULL | TRACEPOINT | SOCK_OPS, &full},
-    {COLLECTOR_TRACEPOINT, FULL | TRACEPOINT, &full},
-    {COLLECTOR_FALLBACK, PLAIN | TRACEPOINT, &plain},
-    {COLLECTOR_SOCK_OPS, FULL | SOCK_OPS | ENROLL, &full},
-    {COLLECTOR_SOCK_OPS, FULL | SOCK_OPS, &full},
+    {COLLECTOR_SOCK_OPS_TRACEPOINT, FULL | TRACEPOINT | SOCK_OPS | ENROLL | MAP_WALK, &full},
+    {COLLECTOR_SOCK_OPS_TRACEPOINT, FULL | TRACEPOINT | SOCK_OPS | MAP_WALK, &full},
+    {COLLECTOR_SOCK_OPS_TRACEPOINT, FULL | TRACEPOINT | SOCK_OPS | ENROLL | NO_MAP_WALK, &full},
+    {COLLECTOR_TRACEPOINT, FULL | TRACEPOINT | MAP_WALK, &full},
+    {COLLECTOR_TRACEPOINT, FULL | TRACEPOINT | NO_MAP_WALK, &full},
+    {COLLECTOR_FALLBACK, PLAIN | TRACEPOINT | MAP_WALK, &plain},
+    {COLLECTOR_SOCK_OPS, FULL | SOCK_OPS | ENROLL | MAP_WALK, &full},
+    {COLLECTOR_SOCK_OPS, FULL | SOCK_OPS | MAP_WALK, &full},
+    {COLLECTOR_SOCK_OPS, FULL | SOCK_OPS | ENROLL | NO_MAP_WALK, &full},
 };
 
 /** Whether a variant may be used where @wanted is. One that has no second line is not chosen. */
@@ -126,8 +131,9 @@ static const struct part {
     [LINK_STATE_1] = {"link-state-1", "portmon_state_1", PART_TRACING_LINK, TRACEPOINT},
     [LINK_STATE_2] = {"link-state-2", "portmon_state_2", PART_TRACING_LINK, TRACEPOINT | FULL},
     [LINK_DESTROY] = {"link-destroy", "portmon_destroy", PART_TRACING_LINK, FULL},
-    [LINK_WALK] = {"link-walk", "portmon_walk", PART_STORAGE_ITERATOR, 0},
-    [LINK_LIST] = {"link-list", "portmon_list", PART_STORAGE_ITERATOR, 0},
+    [LINK_WALK] = {"link-walk", "portmon_walk", PART_STORAGE_ITERATOR, MAP_WALK},
+    [LINK_WALK_FILES] = {"link-walk-files", "portmon_walk_files", PART_ITERATOR, NO_MAP_WALK},
+    [LINK_WALK_TCP] = {"link-walk-tcp", "portmon_walk_tcp", PART_ITERATOR, NO_MAP_WALK},
     [LINK_SCAN_FILES] = {"link-scan-files", "portmon_scan_files", PART_ITERATOR, FULL},
     [LINK_SCAN_TCP] = {"link-scan-tcp", "portmon_scan_tcp", PART_ITERATOR, 0},
     [LINK_OWNERS] = {"link-owners", "portmon_owners", PART_ITERATOR, FULL},
@@ -471,7 +477,8 @@ static int map_memory(struct bpf_probe *probe)
     probe->health = map_only_element(probe->fds[MAP_HEALTH], sizeof(*probe->health), PROT_READ);
     if (!probe->watch || !probe->control || !probe->health)
         return -errno;
-    probe->control->recover = 0; /* a predecessor may have been killed in the midst of it */
+    /* a predecessor may have been killed in the midst of it */
+    probe->control->recover = probe->control->list = 0;
     return 0;
 }
 

@@ -186,33 +186,56 @@ static int read_closed(struct bpf_probe *probe)
     return r;
 }
 
-static int walk(struct probe *base, uint64_t tick_usec)
+/** Whether walks see all watched sockets, or not those of other namespaces that no process holds.
+ */
+static bool sees_all(const struct bpf_probe *probe)
 {
-    struct bpf_probe *probe = bpf_probe(base);
+    return probe->fds[LINK_WALK] >= 0;
+}
+
+/** Brings all figures up to date. Keeps what the walk writes. */
+static int run_walk(struct bpf_probe *probe, struct output *output)
+{
     int r = read_closed(probe);
 
     if (r < 0)
         return r;
+    __atomic_store_n(&probe->control->walk, probe->control->walk + 1, __ATOMIC_RELEASE);
+    if (sees_all(probe))
+        return iterate(probe->fds[LINK_WALK], output);
+    r = iterate(probe->fds[LINK_WALK_FILES], output);
+    return r < 0 ? r : iterate(probe->fds[LINK_WALK_TCP], output);
+}
+
+static int walk(struct probe *base, uint64_t tick_usec)
+{
+    _cleanup_(output_free) struct output nothing = {};
+    struct bpf_probe *probe = bpf_probe(base);
+
     if (tick_usec)
         probe->control->tick_nsec = tick_usec * NSEC_PER_USEC;
-    __atomic_store_n(&probe->control->walk, probe->control->walk + 1, __ATOMIC_RELEASE);
-    return iterate_quietly(probe->fds[LINK_WALK]);
+    return run_walk(probe, &nothing);
 }
 
 /* ---- reading ---- */
 
 static void read_counters(struct counters *ret, const struct portmon_counters *counters,
-                          uint32_t walk)
+                          const struct bpf_probe *probe)
 {
+    uint64_t unclosed = counters->opened + counters->adopted - counters->closed;
+
     *ret = (struct counters){
         .rx_bytes = counters->rx_bytes,
         .tx_bytes = counters->tx_bytes,
         .rx_packets = counters->rx_segments,
         .tx_packets = counters->tx_segments,
         .opened = counters->opened,
-        .unclosed = counters->opened + counters->adopted - counters->closed,
-        .live = counters->live_walk == walk ? counters->live : 0,
+        .unclosed = unclosed,
+        .live = counters->live_walk == probe->control->walk ? counters->live : 0,
     };
+    /* They are not read at one instant: what closes meanwhile may seem to have done so first. */
+    if (!sees_all(probe))
+        ret->live = (int64_t) unclosed > 0 ? unclosed : 0;
 }
 
 /** Adds what the last walk found open, if it found any. */
@@ -270,8 +293,7 @@ static int read_ports(struct probe *base, struct port_counters *ports, size_t n)
         }
         for (enum role role = 0; role < _ROLE_MAX; role++)
             read_counters(&ports[i].role[role],
-                          &page.port[ports[i].port % PORTMON_PAGE_PORTS][role],
-                          probe->control->walk);
+                          &page.port[ports[i].port % PORTMON_PAGE_PORTS][role], probe);
     }
     return 0;
 }
@@ -325,11 +347,10 @@ static int list(struct probe *base, uint16_t port, struct connection **ret)
     size_t n, n_owners;
     int r;
 
-    r = walk(base, 0);
-    if (r < 0)
-        return r;
     probe->control->list_port = port;
-    r = iterate(probe->fds[LINK_LIST], &records);
+    probe->control->list = 1;
+    r = run_walk(probe, &records);
+    probe->control->list = 0;
     if (r >= 0 && probe->fds[LINK_OWNERS] >= 0)
         r = iterate(probe->fds[LINK_OWNERS], &owners);
     if (r < 0)
