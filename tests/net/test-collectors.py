@@ -58,6 +58,17 @@ def plays(collector, place, without=()):
                        for (case, actor), port in zip(played, ports)]
 
 
+def for_each(collectors, title):
+    """As test(), once for each: a kernel may refuse one of them."""
+    def register(function):
+        for collector in collectors:
+            case = functools.partial(function, collector)
+            case.__name__ = case.__doc__ = title.format(collector)
+            test(case)
+    return register
+
+
+@for_each(EXACT, "{} alone is exact")
 def count_exactly(collector):
     with Namespaces() as pair:
         prepare(pair)
@@ -73,12 +84,6 @@ def count_exactly_between(pair, collector):
         no_losses(daemon)
 
 
-for _collector in EXACT:
-    function = functools.partial(count_exactly, _collector)
-    function.__name__ = function.__doc__ = f"{_collector} alone is exact"
-    test(function)
-
-
 def count_to_its_end(daemon, place, port, case, actor="client"):
     """Plays a case that adds its port itself."""
     truth = play(case.name, port, place, actor, stages={
@@ -86,14 +91,11 @@ def count_to_its_end(daemon, place, port, case, actor="client"):
     equal(settled(daemon, port), due(truth, place), f"what was counted of {case.name} by the {actor}")
 
 
-@test
-def adopted():
-    """Each of them counts from then on what was open before its port was added"""
+@for_each(EXACT, "{} counts from then on what was open before its port was added")
+def adopted(collector):
     case = next(case for case in cases(["staged"], without=["prepared", "unowned"]))
-    for collector in EXACT:
-        print(f"# {collector}")
-        with forced(collector, [FIRST_PORT]) as daemon:
-            count_to_its_end(daemon, loopback("v4"), FIRST_PORT + 1, case)
+    with forced(collector, [FIRST_PORT]) as daemon:
+        count_to_its_end(daemon, loopback("v4"), FIRST_PORT + 1, case)
 
 
 @test
@@ -140,33 +142,27 @@ def scan(collector, place):
         check_counted(daemon, FIRST_PORT, truth)
 
 
+# Where fallback looks for connections there are none of these.
+@for_each(EXACT[:-1], "{} takes no new connection for an old one, nor one that closes")
 def scan_between(collector):
     with Namespaces() as pair:
         pair.reuse_ports()
         with_truth(scan, collector, between(pair, "v4"))
 
 
-for _collector in EXACT[:-1]:  # where fallback looks for connections there are none of these
-    function = functools.partial(scan_between, _collector)
-    function.__name__ = function.__doc__ = f"{_collector} takes no new connection for an old one, nor one that closes"
-    test(function)
-
-
-@test
-def comes_back():
-    """A port that comes back in a later portmond counts from then on, not once more what it had counted"""
+@for_each(EXACT, "{} counts a port that comes back in a later portmond from then on, not once more what it had counted")
+def comes_back(collector):
     port = FIRST_PORT + 50  # other counters than those of the first one
-    for collector in EXACT:
-        with forced(collector, [FIRST_PORT], Service) as daemon:
-            for number in range(1, 4):
-                daemon.portmon("add-port", port)
-                transfer(port)
-                equal(daemon.settled(port)["connections_total"], number, f"connections that {collector} counted")
-                daemon.portmon("remove-port", port)
-                transfer(port)
-                daemon.restart(signal.SIGKILL)
+    with forced(collector, [FIRST_PORT], Service) as daemon:
+        for number in range(1, 4):
             daemon.portmon("add-port", port)
-            equal(daemon.stats(port)["rx_bytes"], 3 * 123457, f"octets that {collector} counted")
+            transfer(port)
+            equal(daemon.settled(port)["connections_total"], number, "connections")
+            daemon.portmon("remove-port", port)
+            transfer(port)
+            daemon.restart(signal.SIGKILL)
+        daemon.portmon("add-port", port)
+        equal(daemon.stats(port)["rx_bytes"], 3 * 123457, "octets")
 
 
 def sees(daemon, port, want):
