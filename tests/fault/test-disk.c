@@ -424,11 +424,14 @@ static uint64_t run(enum incident incident, bool keeper, enum disk_fault fault, 
 
 /* ---- the sessions ---- */
 
-/** How many operations of a session are left out between two that go wrong: with PORTMON_THOROUGH
- * in the environment none. */
+/** How many operations of a session there are from one that goes wrong to the next: unless the
+ * environment variable PORTMON_STRIDE says another number. With 1, every one goes wrong. */
 static uint64_t stride(uint64_t usual)
 {
-    return getenv("PORTMON_THOROUGH") ? 1 : usual;
+    const char *wanted = getenv("PORTMON_STRIDE");
+    uint64_t n = wanted ? strtoull(wanted, NULL, 10) : usual;
+
+    return n > 0 ? n : usual;
 }
 
 /** A session for each of these operations, which goes wrong. */

@@ -118,7 +118,7 @@ def killed_at_any_moment():
 @test
 def killed_at_any_moment_of_upgrades():
     """Killed while two versions of the programs take turns: the same"""
-    with_truth(kill, [PORTMOND, NEXT], KILLS // 5)
+    with_truth(kill, [PORTMOND, NEXT], KILLS // 10)
 
 
 run()

@@ -123,7 +123,7 @@ def define_network(suite, stack, network, cases):
         reason = unavailable
     for family in "v4", "v6":
         suite.define(cases, between(namespaces, family, network.name), reason)
-    if network.had_effect:
+    if network.had_effect and SHARE == 1:  # a few cases may come through
         prove.__name__ = prove.__doc__ = f"{network.name} had its effect"
         test(prove)
 
