@@ -283,7 +283,7 @@ static void reconnect_accepted(struct run *run)
 /** The port is nothing but the local end of a connection to another one. */
 static void outgoing_from_port(struct run *run)
 {
-    struct sockaddr_in6 address;
+    struct sockaddr_in6 address = {};
     socklen_t length = sizeof(address);
     int fd = make_socket(run, CLIENT);
 
