@@ -204,7 +204,9 @@ static int run_walk(struct bpf_probe *probe, struct output *output)
     if (sees_all(probe))
         return iterate(probe->fds[LINK_WALK], output);
     r = iterate(probe->fds[LINK_WALK_FILES], output);
-    return r < 0 ? r : iterate(probe->fds[LINK_WALK_TCP], output);
+    /* It takes the lock of every socket, and before Linux 6.1.183, 6.6.152, 6.12.104, 6.18.45 and
+     * 7.1.9 it may drop a reference that a handshake needs (CVE-2026-74714): not every second. */
+    return r < 0 || !probe->control->list ? r : iterate(probe->fds[LINK_WALK_TCP], output);
 }
 
 static int walk(struct probe *base, uint64_t tick_usec)
