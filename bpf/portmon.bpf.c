@@ -221,22 +221,23 @@ static __always_inline bool on_open(const struct sock *sk, struct tcp_sock *tp, 
 static __always_inline void settle(const struct sock *sk, const struct tcp_sock *tp,
                                    struct portmon_socket *account, int leaving)
 {
-    struct portmon_counters *counters = counters_of(account->port, account->role);
-    __u32 phase;
+    struct portmon_counters *counters;
+    __u32 phase = __sync_val_compare_and_swap(&account->phase, PORTMON_PHASE_OPEN,
+                                              PORTMON_PHASE_CLOSING);
 
+    if (phase == PORTMON_PHASE_CLAIMED || phase == PORTMON_PHASE_OPENED)
+        COUNT(unsettled); /* a scan, which holds no lock, has just found it and not yet said what */
+    if (phase != PORTMON_PHASE_OPEN)
+        return;
+    counters = counters_of(account->port, account->role);
     if (!counters)
         return;
-    phase = __sync_val_compare_and_swap(&account->phase, PORTMON_PHASE_OPEN, PORTMON_PHASE_CLOSING);
-    if (phase == PORTMON_PHASE_OPEN) {
-        if (leaving == BPF_TCP_CLOSE && stream_cleared(tp))
-            COUNT(unsettled);
-        else
-            account_stream(sk, tp, account, counters, leaving);
-        ADD(counters->closed, 1);
-        WRITE_ONCE(account->phase, PORTMON_PHASE_CLOSED);
-    } else if (phase == PORTMON_PHASE_CLAIMED || phase == PORTMON_PHASE_OPENED) {
-        COUNT(unsettled); /* a scan, which holds no lock, had just found it */
-    }
+    if (leaving == BPF_TCP_CLOSE && stream_cleared(tp))
+        COUNT(unsettled);
+    else
+        account_stream(sk, tp, account, counters, leaving);
+    ADD(counters->closed, 1);
+    WRITE_ONCE(account->phase, PORTMON_PHASE_CLOSED);
     /* The account stays until the socket is destroyed. It tells the other programs that this was
      * the end, and scans, which hold no lock: they see the old state for a while yet. */
 }

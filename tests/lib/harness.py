@@ -82,6 +82,17 @@ def eventually(condition, what, timeout=None):
         time.sleep(0.005)
 
 
+def print_sockets(port):
+    """What the kernel has of a port, in every namespace, to tell a close that was missed from one that was not."""
+    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False)
+    spaces = [line.split()[0] for line in listed.stdout.splitlines()]
+    for command in [[]] + [["ip", "netns", "exec", space] for space in spaces]:
+        found = subprocess.run(command + ["ss", "-Htanoe", f"( sport = :{port} or dport = :{port} )"],
+                               capture_output=True, text=True, check=False)
+        for line in (found.stdout + found.stderr).splitlines():
+            print("#", *command[3:], line)
+
+
 def processes():
     """The names of all processes, but of those that end meanwhile."""
     names = []
@@ -301,4 +312,8 @@ class Daemon:
         def closed():
             stats = self.stats(port)
             return stats if stats["connections"] == 0 and stats["client"]["connections"] == 0 else None
-        return eventually(closed, f"all connections of port {port} are closed")
+        try:
+            return eventually(closed, f"all connections of port {port} are closed")
+        except Failure:
+            print_sockets(port)
+            raise
