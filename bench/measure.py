@@ -106,10 +106,12 @@ class Programs(dict):
                 self[program["name"], program["id"]] = (program.get("run_cnt", 0), program.get("run_time_ns", 0))
 
     def since(self, before):
-        """The same since then, of those that ran: (name, runs, ns), by name; twins together."""
+        """The same since then, of those that ran: (name, runs, ns), by name; twins together, and all that walk."""
         total = {}
         for key, (runs, nsec) in self.items():
             name = key[0].removeprefix("portmon_").rstrip("_12")
+            if name.startswith("walk_"):
+                name = "walk"
             old = total.get(name, (0, 0))
             total[name] = old[0] + runs - before[key][0], old[1] + nsec - before[key][1]
         return {name: of for name, of in sorted(total.items()) if of[0]}
