@@ -84,13 +84,12 @@ def eventually(condition, what, timeout=None):
 
 def print_sockets(port):
     """What the kernel has of a port, in every namespace, to tell a close that was missed from one that was not."""
-    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False)
-    spaces = [line.split()[0] for line in listed.stdout.splitlines()]
-    for command in [[]] + [["ip", "netns", "exec", space] for space in spaces]:
-        found = subprocess.run(command + ["ss", "-Htanoe", f"( sport = :{port} or dport = :{port} )"],
+    spaces = [["-N", space.name] for space in pathlib.Path("/run/netns").glob("*")]
+    for space in [[], *spaces]:
+        found = subprocess.run(["ss", *space, "-Htanoe", f"( sport = :{port} or dport = :{port} )"],
                                capture_output=True, text=True, check=False)
         for line in (found.stdout + found.stderr).splitlines():
-            print("#", *command[3:], line)
+            print("#", *space, line)
 
 
 def processes():
