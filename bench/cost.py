@@ -45,7 +45,7 @@ def runs(report):
         How often portmond's programs run while {messages:,} messages of one octet pass through an open connection, and
         while the same connection is idle for as long. Runs are counted by the kernel; the fewest of {attempts} attempts,
         since other connections of the machine may open and close meanwhile. *walk* looks at each open connection once a
-        second, and where maps can't be walked, at each open file.""")
+        second, and where maps can't be walked, at each task.""")
 
     def count(function):
         before, start = Programs(ids), time.monotonic()
@@ -101,8 +101,7 @@ def live_read(report):
     count, times = 10000, 40
     report.section("Fresh figures of a port with 10,000 open connections", f"""
         GetStats walks all watched connections before it answers. Round trip over the socket, {times} times; the
-        time of the walk is the kernel's. Where it refuses programs that walk maps, they walk all open files, here those
-        of both ends.""")
+        time of the walk is the kernel's.""")
     with bpf_statistics(), Daemon(WATCHED) as daemon, Server(WATCHED) as server, \
             Load(server, "hold", f"x{count}"):
         eventually(lambda: daemon.stats(WATCHED)["connections"] == count, "all are open")

@@ -120,11 +120,16 @@ struct task_struct {
     char comm[16];
 };
 
-struct seq_file;
+struct seq_file {
+    size_t size;
+    size_t count;
+};
+
 struct bpf_map;
 
 struct bpf_iter_meta {
     struct seq_file *seq;
+    __u64 seq_num;
 };
 
 struct bpf_iter__bpf_sk_storage_map {
@@ -144,6 +149,11 @@ struct bpf_iter__bpf_map_elem {
 struct bpf_iter__tcp {
     struct bpf_iter_meta *meta;
     struct sock_common *sk_common;
+};
+
+struct bpf_iter__task {
+    struct bpf_iter_meta *meta;
+    struct task_struct *task;
 };
 
 struct bpf_iter__task_file {

@@ -96,9 +96,20 @@ static __always_inline bool is_open(int state)
     }
 }
 
+/* Parts of an account's word, with the octets between them */
+#define GENERATION_SHIFT 52
+#define GENERATION       (0xfffULL << GENERATION_SHIFT)
+#define SETTLED          1ULL
+
+static __always_inline __u64 octets_of(__u64 word)
+{
+    return (word & ~GENERATION) >> 1;
+}
+
 static __always_inline void measure_rates(struct portmon_socket *account, __u64 tick_nsec)
 {
-    __u64 rx = account->rx >> 1, tx = account->tx >> 1, elapsed = tick_nsec - account->tick_nsec;
+    __u64 rx = octets_of(account->rx), tx = octets_of(account->tx);
+    __u64 elapsed = tick_nsec - account->tick_nsec;
 
     if ((__s64) elapsed <= 0)
         return;
@@ -124,8 +135,8 @@ static __always_inline void describe(struct portmon_connection *ret, const struc
 
     *ret = (struct portmon_connection){
         .socket = (__u64) sk,
-        .rx_bytes = (account->rx >> 1) - account->rx_baseline,
-        .tx_bytes = (account->tx >> 1) - account->tx_baseline,
+        .rx_bytes = octets_of(account->rx) - account->rx_baseline,
+        .tx_bytes = octets_of(account->tx) - account->tx_baseline,
         .rx_rate = account->rx_rate,
         .tx_rate = account->tx_rate,
         .opened_nsec = account->opened_nsec,

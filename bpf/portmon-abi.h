@@ -14,7 +14,7 @@
 
 #include <linux/types.h>
 
-#define PORTMON_ABI_VERSION 2
+#define PORTMON_ABI_VERSION 3
 
 /** How a connection concerns a watched port. The two are never added up. */
 enum portmon_role {
@@ -65,7 +65,8 @@ struct portmon_control {
 
 /** What can go wrong in the kernel, counted. Written by the programs only. */
 struct portmon_health {
-    __u64 storage_failures; /* watched connections that got no storage and are not counted */
+    __u64 storage_failures; /* watched connections that got no storage and are not counted, or no
+                             * place on the roster and are only when they close */
     __u64 unsettled;        /* closes that could not settle their account: bytes may be missing */
     __u64 contended;        /* lost compare-and-swaps, harmless */
     __u64 walked;           /* sockets seen by walks */
@@ -75,7 +76,7 @@ struct portmon_health {
 
 /** A socket's account. It goes with the socket. */
 struct portmon_socket {
-    __u64 rx; /* (octets accounted << 1) | settled: see advance() */
+    __u64 rx; /* (generation << 52) | (octets accounted << 1) | settled: see advance() */
     __u64 tx;
     __u64 segments;    /* (in << 32) | out, both modulo 2^32 as the kernel keeps them */
     __u64 rx_baseline; /* octets that were there when an open connection was adopted */

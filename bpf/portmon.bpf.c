@@ -19,6 +19,7 @@
 #include "kernel.h"
 #include "maps.h"
 #include "portmon-abi.h"
+#include "roster.h"
 #include "stream.h"
 
 #include <bpf/bpf_core_read.h>
@@ -40,70 +41,80 @@ struct {
 #define SETTLE_ATTEMPTS 16
 
 /**
- * Moves an account to @octets. Bit 0 of an account is set when the connection closes and settles
- * it for good: a walk that read the socket before must not move it afterwards. Walks only move
- * upwards and leave a contended account to the next walk; closing knows the truth and may correct
- * a live reading that was one too high.
+ * Moves an account to @octets, from what was @seen of it before they were read. Bit 0 of an account
+ * is set when the connection closes and settles it for good: a walk that read the socket before
+ * must not move it afterwards. Walks only move upwards and leave a contended account to the next
+ * walk; closing knows the truth and may correct a live reading that was one too high.
  *
  * Returns what the port's counter has to grow by.
  */
-static __always_inline __s64 advance(__u64 *account, __u64 octets, bool settle)
+static __always_inline __s64 advance(__u64 *account, __u64 seen, __u64 octets, bool settle)
 {
-    __u64 target = octets << 1 | settle;
-
     for (int i = 0; i < SETTLE_ATTEMPTS; i++) {
-        __u64 seen = READ_ONCE(*account);
+        __u64 target = (seen & GENERATION) | octets << 1 | settle, found;
 
-        if ((seen & 1) || (!settle && target <= seen))
+        if ((seen & SETTLED) || (!settle && target <= seen))
             return 0;
-        if (__sync_val_compare_and_swap(account, seen, target) == seen)
-            return octets - (seen >> 1);
+        found = __sync_val_compare_and_swap(account, seen, target);
+        if (found == seen)
+            return octets - octets_of(seen);
         COUNT(contended);
         if (!settle)
             return 0;
+        seen = found;
     }
     COUNT(unsettled);
     return 0;
 }
 
 /** As advance(), for the two 32-bit counters of segments, which wrap but never step back. */
-static __always_inline void advance_segments(struct portmon_socket *account, __u64 segments,
-                                             struct portmon_counters *counters)
+static __always_inline void advance_segments(struct portmon_socket *account, __u64 seen,
+                                             __u64 segments, struct portmon_counters *counters)
 {
     for (int i = 0; i < SETTLE_ATTEMPTS; i++) {
-        __u64 seen = READ_ONCE(account->segments);
         __u32 in = (segments >> 32) - (seen >> 32), out = segments - seen;
+        __u64 found;
 
         if ((__s32) in < 0 || (__s32) out < 0 || (!in && !out))
             return;
-        if (__sync_val_compare_and_swap(&account->segments, seen, segments) == seen) {
+        found = __sync_val_compare_and_swap(&account->segments, seen, segments);
+        if (found == seen) {
             ADD(counters->rx_segments, in);
             ADD(counters->tx_segments, out);
             return;
         }
+        seen = found;
     }
 }
 
 /**
  * Moves what a connection has transferred to its port's counters: so far, or to its end, if it is
- * @leaving a state to close.
+ * @leaving a state to close. Returns false if a walk has come to an entry of the roster that is
+ * another connection's by now.
  */
-static __always_inline void account_stream(const struct sock *sk, const struct tcp_sock *tp,
+static __always_inline bool account_stream(const struct sock *sk, const struct tcp_sock *tp,
                                            struct portmon_socket *account,
                                            struct portmon_counters *counters, int leaving)
 {
+    __u64 seen_rx = READ_ONCE(account->rx), seen_tx = READ_ONCE(account->tx);
+    __u64 seen_segments = READ_ONCE(account->segments);
     __u64 received = READ_ONCE(tp->bytes_received);
+    __u64 sent = stream_sent(sk, tp, leaving, account->first_octet);
+    __u64 segments = stream_segments(tp);
     __s64 amount;
 
-    amount = advance(&account->tx, stream_sent(sk, tp, leaving, account->first_octet), leaving);
-    if (amount)
-        ADD(counters->tx_bytes, amount);
     /* That there is a FIN among them shows a moment after it was counted, so this comes late. */
     received = octets_received(received, READ_ONCE(sk->__sk_common.skc_flags));
-    amount = advance(&account->rx, received, leaving);
+    if (!leaving && keeps_roster && figures_of(sk, NULL) != account)
+        return false;
+    amount = advance(&account->tx, seen_tx, sent, leaving);
+    if (amount)
+        ADD(counters->tx_bytes, amount);
+    amount = advance(&account->rx, seen_rx, received, leaving);
     if (amount)
         ADD(counters->rx_bytes, amount);
-    advance_segments(account, stream_segments(tp), counters);
+    advance_segments(account, seen_segments, segments, counters);
+    return true;
 }
 
 /**
@@ -132,13 +143,14 @@ static __always_inline bool claim(struct portmon_socket *account)
  * What it is; the phase last, since it publishes the rest. Returns whether it does: not where
  * another program has reported meanwhile that it opened.
  */
-static __always_inline bool publish(struct portmon_socket *account, __u16 port, __u8 role,
-                                    __u8 flags)
+static __always_inline bool publish(const struct sock *sk, struct portmon_socket *account,
+                                    __u16 port, __u8 role, __u8 flags)
 {
     account->port = port;
     account->role = role;
     account->flags = flags;
     account->opened_nsec = account->tick_nsec = bpf_ktime_get_boot_ns();
+    enlist(sk, account);
     return __sync_val_compare_and_swap(&account->phase, PORTMON_PHASE_CLAIMED,
                                        PORTMON_PHASE_OPEN) == PORTMON_PHASE_CLAIMED;
 }
@@ -170,16 +182,20 @@ static __always_inline void count_as_opened(struct portmon_socket *account,
  * Where sock_ops alone reports that we opened a connection, it does so after the state has changed.
  * A scan that comes in between, without lock, takes it for one that was open before.
  */
-static __always_inline void on_open_of_found(struct portmon_socket *account,
+static __always_inline void on_open_of_found(const struct sock *sk, struct portmon_socket *account,
                                              struct portmon_counters *counters)
 {
     __u32 phase = READ_ONCE(account->phase);
+    struct portmon_socket *figures;
 
     if (phase == PORTMON_PHASE_CLAIMED)
         phase = __sync_val_compare_and_swap(&account->phase, phase, PORTMON_PHASE_OPENED);
-    if (phase == PORTMON_PHASE_OPEN && account->flags & PORTMON_SOCKET_ADOPTED) {
+    if (phase != PORTMON_PHASE_OPEN)
+        return;
+    figures = figures_of(sk, account);
+    if (figures->flags & PORTMON_SOCKET_ADOPTED) {
         ADD(counters->adopted, -1);
-        count_as_opened(account, counters);
+        count_as_opened(figures, counters);
     }
 }
 
@@ -205,11 +221,11 @@ static __always_inline bool on_open(const struct sock *sk, struct tcp_sock *tp, 
     if (!account)
         return false;
     if (!claim(account)) {
-        on_open_of_found(account, counters);
+        on_open_of_found(sk, account, counters);
         return true;
     }
     account->first_octet = stream_first_octet(tp, active);
-    publish(account, port, role, 0);
+    publish(sk, account, port, role, 0);
     ADD(counters->opened, 1);
     return true;
 }
@@ -235,8 +251,9 @@ static __always_inline void settle(const struct sock *sk, const struct tcp_sock 
     if (leaving == BPF_TCP_CLOSE && stream_cleared(tp))
         COUNT(unsettled);
     else
-        account_stream(sk, tp, account, counters, leaving);
+        account_stream(sk, tp, figures_of(sk, account), counters, leaving);
     ADD(counters->closed, 1);
+    strike_off(sk);
     WRITE_ONCE(account->phase, PORTMON_PHASE_CLOSED);
     /* The account stays until the socket is destroyed. It tells the other programs that this was
      * the end, and scans, which hold no lock: they see the old state for a while yet. */
@@ -344,6 +361,7 @@ int BPF_PROG(portmon_destroy, struct sock *sk)
         return 0;
     if (READ_ONCE(account->phase) == PORTMON_PHASE_OPEN)
         settle(sk, tp, account, BPF_TCP_CLOSE);
+    strike_off(sk); /* by now for sure: its address may be another's soon */
     if (bpf_core_field_exists(struct bpf_local_storage_elem, state))
         bpf_sk_storage_delete(&sockets, tp);
     return 0;
@@ -360,18 +378,17 @@ static __always_inline void visit(struct bpf_iter_meta *meta, const struct sock 
 {
     struct portmon_control *order = ONLY(control);
     struct portmon_counters *counters;
-    __u32 phase = READ_ONCE(account->phase);
 
-    if (!order || account->seen == order->walk ||
-        (phase != PORTMON_PHASE_OPEN && phase != PORTMON_PHASE_CLOSING))
+    if (!order || account->seen == order->walk)
         return;
     counters = counters_of(account->port, account->role);
     if (!counters)
         return;
-    if (phase == PORTMON_PHASE_OPEN) {
-        if (sk->__sk_common.skc_state == BPF_TCP_CLOSE)
+    /* One that closes is open until all of it is counted: where none is, the figures are final. */
+    if (!(READ_ONCE(account->tx) & SETTLED)) {
+        if (sk->__sk_common.skc_state == BPF_TCP_CLOSE ||
+            !account_stream(sk, tp, account, counters, 0))
             return;
-        account_stream(sk, tp, account, counters, 0);
         measure_rates(account, order->tick_nsec);
         if (is_to_be_listed(account, order)) {
             struct portmon_connection c;
@@ -383,8 +400,7 @@ static __always_inline void visit(struct bpf_iter_meta *meta, const struct sock 
     }
     account->seen = order->walk;
 
-    /* One that closes is open until all of it is counted: where none is, the figures are final.
-     * Walks never overlap, so these need no atomics. */
+    /* Walks never overlap, so these need no atomics. */
     if (counters->live_walk != order->walk) {
         counters->live = 0;
         counters->live_walk = order->walk;
@@ -393,49 +409,48 @@ static __always_inline void visit(struct bpf_iter_meta *meta, const struct sock 
     COUNT(walked);
 }
 
-/** All of all namespaces. Some kernels refuse programs that walk a map. */
 SEC("iter/bpf_sk_storage_map")
 int portmon_walk(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
     struct sock *sk = ctx->sk;
     struct tcp_sock *tp = sk ? bpf_skc_to_tcp_sock(sk) : NULL;
+    struct portmon_socket *account = ctx->value;
+    __u32 phase;
 
-    if (tp && ctx->value)
-        visit(ctx->meta, sk, tp, ctx->value);
+    if (!tp || !account)
+        return 0;
+    phase = READ_ONCE(account->phase);
+    if (phase == PORTMON_PHASE_OPEN || phase == PORTMON_PHASE_CLOSING)
+        visit(ctx->meta, sk, tp, account);
     return 0;
 }
 
-static __always_inline void visit_if_watched(struct bpf_iter_meta *meta, struct tcp_sock *tp)
+/* Casts a number to a pointer that is only read through, with care: since Linux 6.2. */
+extern void *bpf_rdonly_cast(const void *pointer, __u32 type) __ksym __weak;
+
+/** Ends the walk where a list has no room for one more. */
+static long visit_enlisted(struct bpf_map *map, const __u64 *key, struct portmon_socket *account,
+                           struct bpf_iter_meta **meta)
 {
-    struct portmon_socket *account = tp ? bpf_sk_storage_get(&sockets, tp, NULL, 0) : NULL;
+    const struct seq_file *seq = (*meta)->seq;
+    struct tcp_sock *tp;
 
-    if (account)
-        visit(meta, (struct sock *) tp, tp, account);
-}
-
-static __always_inline struct tcp_sock *tcp_sock_of(struct file *file)
-{
-    struct socket *socket = file ? bpf_sock_from_file(file) : NULL;
-    struct sock *sk = socket ? socket->sk : NULL;
-
-    return sk ? bpf_skc_to_tcp_sock(sk) : NULL;
-}
-
-/** All namespaces, but only what a process holds: not what waits to be accepted, nor orphans. */
-SEC("iter/task_file")
-int portmon_walk_files(struct bpf_iter__task_file *ctx)
-{
-    visit_if_watched(ctx->meta, tcp_sock_of(ctx->file));
+    if (seq->size - seq->count <= sizeof(struct portmon_connection))
+        return 1;
+    tp = bpf_rdonly_cast((const void *) *key, bpf_core_type_id_kernel(struct tcp_sock));
+    visit(*meta, (const struct sock *) tp, tp, account);
     return 0;
 }
 
-/** Everything, but only in the reader's own namespace. */
-SEC("iter/tcp")
-int portmon_walk_tcp(struct bpf_iter__tcp *ctx)
+/** The tasks are of no interest: at the first of them it goes through the roster, and lists what
+ * there is room for. */
+SEC("iter/task")
+int portmon_walk_roster(struct bpf_iter__task *ctx)
 {
-    struct sock_common *skc = ctx->sk_common;
+    struct bpf_iter_meta *meta = ctx->meta;
 
-    visit_if_watched(ctx->meta, skc ? bpf_skc_to_tcp_sock(skc) : NULL);
+    if (!meta->seq_num)
+        bpf_for_each_map_elem(&roster, visit_enlisted, &meta, 0);
     return 0;
 }
 
@@ -469,7 +484,7 @@ static __always_inline bool adopt(const struct sock *sk, struct tcp_sock *tp)
 
     account->first_octet = stream_first_octet(tp, !accepted);
     if (order->recover) {
-        publish(account, port, role, 0);
+        publish(sk, account, port, role, 0);
         ADD(counters->opened, 1);
         return true;
     }
@@ -478,16 +493,24 @@ static __always_inline bool adopt(const struct sock *sk, struct tcp_sock *tp)
     account->rx = account->rx_baseline << 1;
     account->tx = account->tx_baseline << 1;
     account->segments = stream_segments(tp);
-    if (publish(account, port, role, PORTMON_SOCKET_ADOPTED)) {
+    if (publish(sk, account, port, role, PORTMON_SOCKET_ADOPTED)) {
         ADD(counters->adopted, 1);
     } else {
-        count_as_opened(account, counters);
+        count_as_opened(figures_of(sk, account), counters);
         WRITE_ONCE(account->phase, PORTMON_PHASE_OPEN);
     }
     return true;
 }
 
-/** As portmon_walk_files. */
+static __always_inline struct tcp_sock *tcp_sock_of(struct file *file)
+{
+    struct socket *socket = file ? bpf_sock_from_file(file) : NULL;
+    struct sock *sk = socket ? socket->sk : NULL;
+
+    return sk ? bpf_skc_to_tcp_sock(sk) : NULL;
+}
+
+/** All namespaces, but only what a process holds: not what waits to be accepted, nor orphans. */
 SEC("iter/task_file")
 int portmon_scan_files(struct bpf_iter__task_file *ctx)
 {
@@ -498,7 +521,7 @@ int portmon_scan_files(struct bpf_iter__task_file *ctx)
     return 0;
 }
 
-/** As portmon_walk_tcp. Returns it if it is watched. */
+/** Everything, but only in the reader's own namespace. Returns it if it is watched. */
 static __always_inline struct tcp_sock *scan(const struct bpf_iter__tcp *ctx)
 {
     struct sock_common *skc = ctx->sk_common;

@@ -75,7 +75,7 @@ enum feature {
     ENROLL = 1 << 3,   /* bpf_setsockopt() in iterators: Linux 5.14 */
     PLAIN = 1 << 4,    /* what Linux 5.9 has */
     MAP_WALK = 1 << 5, /* iterators over maps, which hardened kernels may refuse */
-    NO_MAP_WALK = 1 << 6,
+    ROSTER = 1 << 6,   /* what walks go through elsewhere: Linux 6.2 */
 };
 
 /** The objects that clang made. */
@@ -92,13 +92,13 @@ static const struct variant {
 } variants[] = {
     {COLLECTOR_SOCK_OPS_TRACEPOINT, FULL | TRACEPOINT | SOCK_OPS | ENROLL | MAP_WALK, &full},
     {COLLECTOR_SOCK_OPS_TRACEPOINT, FULL | TRACEPOINT | SOCK_OPS | MAP_WALK, &full},
-    {COLLECTOR_SOCK_OPS_TRACEPOINT, FULL | TRACEPOINT | SOCK_OPS | ENROLL | NO_MAP_WALK, &full},
+    {COLLECTOR_SOCK_OPS_TRACEPOINT, FULL | TRACEPOINT | SOCK_OPS | ENROLL | ROSTER, &full},
     {COLLECTOR_TRACEPOINT, FULL | TRACEPOINT | MAP_WALK, &full},
-    {COLLECTOR_TRACEPOINT, FULL | TRACEPOINT | NO_MAP_WALK, &full},
+    {COLLECTOR_TRACEPOINT, FULL | TRACEPOINT | ROSTER, &full},
     {COLLECTOR_FALLBACK, PLAIN | TRACEPOINT | MAP_WALK, &plain},
     {COLLECTOR_SOCK_OPS, FULL | SOCK_OPS | ENROLL | MAP_WALK, &full},
     {COLLECTOR_SOCK_OPS, FULL | SOCK_OPS | MAP_WALK, &full},
-    {COLLECTOR_SOCK_OPS, FULL | SOCK_OPS | ENROLL | NO_MAP_WALK, &full},
+    {COLLECTOR_SOCK_OPS, FULL | SOCK_OPS | ENROLL | ROSTER, &full},
 };
 
 /** Whether a variant may be used where @wanted is. One that has no second line is not chosen. */
@@ -127,13 +127,13 @@ static const struct part {
     [MAP_WATCH] = {"map-watch", "watch", PART_MAP, 0},
     [MAP_CONTROL] = {"map-control", "control", PART_MAP, 0},
     [MAP_HEALTH] = {"map-health", "health", PART_MAP, 0},
+    [MAP_ROSTER] = {"map-roster", "roster", PART_MAP, ROSTER},
     [MAP_LIVE] = {"map-live", "live", PART_MAP, PLAIN},
     [LINK_STATE_1] = {"link-state-1", "portmon_state_1", PART_TRACING_LINK, TRACEPOINT},
     [LINK_STATE_2] = {"link-state-2", "portmon_state_2", PART_TRACING_LINK, TRACEPOINT | FULL},
     [LINK_DESTROY] = {"link-destroy", "portmon_destroy", PART_TRACING_LINK, FULL},
     [LINK_WALK] = {"link-walk", "portmon_walk", PART_STORAGE_ITERATOR, MAP_WALK},
-    [LINK_WALK_FILES] = {"link-walk-files", "portmon_walk_files", PART_ITERATOR, NO_MAP_WALK},
-    [LINK_WALK_TCP] = {"link-walk-tcp", "portmon_walk_tcp", PART_ITERATOR, NO_MAP_WALK},
+    [LINK_WALK_ROSTER] = {"link-walk-roster", "portmon_walk_roster", PART_ITERATOR, ROSTER},
     [LINK_SCAN_FILES] = {"link-scan-files", "portmon_scan_files", PART_ITERATOR, FULL},
     [LINK_SCAN_TCP] = {"link-scan-tcp", "portmon_scan_tcp", PART_ITERATOR, 0},
     [LINK_OWNERS] = {"link-owners", "portmon_owners", PART_ITERATOR, FULL},
@@ -219,22 +219,34 @@ static int attach(struct bpf_probe *probe, enum probe_fd which, struct bpf_progr
     return r;
 }
 
+/** Tells the programs whether they keep a roster, before the kernel checks them. */
+static int set_roster(struct bpf_object *object, bool kept)
+{
+    struct bpf_map *constants = bpf_object__find_map_by_name(object, ".rodata.variant");
+
+    return constants ? bpf_map__set_initial_value(constants, &kept, sizeof(kept)) : 0;
+}
+
 /** Tells libbpf what of an object to load, and onto which maps. */
 static int choose(struct bpf_probe *probe, const struct variant *variant, struct bpf_object *object)
 {
     struct bpf_program *program;
-    int r = 0;
+    struct bpf_map *map;
+    int r = set_roster(object, variant->features & ROSTER);
 
     bpf_object__for_each_program(program, object) bpf_program__set_autoload(program, false);
     for (enum probe_fd which = 0; r >= 0 && which < _PROBE_FD_MAX; which++) {
         const char *symbol = symbol_of(variant, which);
 
-        if (!has_part(variant, which))
-            continue;
-        if (parts[which].kind != PART_MAP)
+        if (parts[which].kind == PART_MAP) {
+            map = bpf_object__find_map_by_name(object, symbol);
+            if (map && !has_part(variant, which))
+                r = bpf_map__set_autocreate(map, false);
+            else if (probe->fds[which] >= 0)
+                r = bpf_map__reuse_fd(map, probe->fds[which]);
+        } else if (has_part(variant, which)) {
             bpf_program__set_autoload(bpf_object__find_program_by_name(object, symbol), true);
-        else if (probe->fds[which] >= 0)
-            r = bpf_map__reuse_fd(bpf_object__find_map_by_name(object, symbol), probe->fds[which]);
+        }
     }
     return r;
 }

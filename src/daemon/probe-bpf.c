@@ -186,27 +186,21 @@ static int read_closed(struct bpf_probe *probe)
     return r;
 }
 
-/** Whether walks see all watched sockets, or not those of other namespaces that no process holds.
- */
-static bool sees_all(const struct bpf_probe *probe)
-{
-    return probe->fds[LINK_WALK] >= 0;
-}
-
 /** Brings all figures up to date. Keeps what the walk writes. */
 static int run_walk(struct bpf_probe *probe, struct output *output)
 {
+    int link = probe->fds[probe->fds[LINK_WALK] >= 0 ? LINK_WALK : LINK_WALK_ROSTER];
     int r = read_closed(probe);
+    size_t listed;
 
     if (r < 0)
         return r;
     __atomic_store_n(&probe->control->walk, probe->control->walk + 1, __ATOMIC_RELEASE);
-    if (sees_all(probe))
-        return iterate(probe->fds[LINK_WALK], output);
-    r = iterate(probe->fds[LINK_WALK_FILES], output);
-    /* It takes the lock of every socket, and before Linux 6.1.183, 6.6.152, 6.12.104, 6.18.45 and
-     * 7.1.9 it may drop a reference that a handshake needs (CVE-2026-74714): not every second. */
-    return r < 0 || !probe->control->list ? r : iterate(probe->fds[LINK_WALK_TCP], output);
+    do {
+        listed = output->length;
+        r = iterate(link, output);
+    } while (r >= 0 && output->length > listed); /* what a roster lists at once has a limit */
+    return r;
 }
 
 static int walk(struct probe *base, uint64_t tick_usec)
@@ -224,20 +218,15 @@ static int walk(struct probe *base, uint64_t tick_usec)
 static void read_counters(struct counters *ret, const struct portmon_counters *counters,
                           const struct bpf_probe *probe)
 {
-    uint64_t unclosed = counters->opened + counters->adopted - counters->closed;
-
     *ret = (struct counters){
         .rx_bytes = counters->rx_bytes,
         .tx_bytes = counters->tx_bytes,
         .rx_packets = counters->rx_segments,
         .tx_packets = counters->tx_segments,
         .opened = counters->opened,
-        .unclosed = unclosed,
+        .unclosed = counters->opened + counters->adopted - counters->closed,
         .live = counters->live_walk == probe->control->walk ? counters->live : 0,
     };
-    /* They are not read at one instant: what closes meanwhile may seem to have done so first. */
-    if (!sees_all(probe))
-        ret->live = (int64_t) unclosed > 0 ? unclosed : 0;
 }
 
 /** Adds what the last walk found open, if it found any. */

@@ -35,7 +35,7 @@ class Truth:
 
 
 @contextlib.contextmanager
-def connected(namespaces, server="a", client="b", family=4, port=PORT):
+def connected(namespaces, server="a", client="b", family=4, port=PORT, accept=True):
     """A connection between the namespaces: the server's end and the client's."""
     kind, name = (socket.AF_INET, "10.99.0.1") if family == 4 else (socket.AF_INET6, "fd99::1")
     with contextlib.ExitStack() as stack:
@@ -47,7 +47,7 @@ def connected(namespaces, server="a", client="b", family=4, port=PORT):
                 listener = stack.enter_context(socket.create_server((name, port), family=kind))
         with namespaces.inside(client):
             theirs = stack.enter_context(socket.create_connection((name, port)))
-        ours = stack.enter_context(listener.accept()[0])
+        ours = stack.enter_context(listener.accept()[0]) if accept else listener
         yield ours, theirs
 
 
@@ -123,9 +123,7 @@ def half_closed():
 @test
 def not_accepted():
     """A connection that nobody has accepted yet is there, without a process"""
-    # In portmond's own namespace: in others it can be seen only where the kernel lets maps be walked.
-    with Daemon(PORT) as daemon, socket.create_server(("127.0.0.1", PORT)), \
-            socket.create_connection(("127.0.0.1", PORT)):
+    with Namespaces() as namespaces, Daemon(PORT) as daemon, connected(namespaces, accept=False):
         found, = find(daemon, PORT, role="server")
         equal((found["state"], found["pid"], found["process"]), ("ESTABLISHED", 0, ""), "state and process")
         line = next(line for line in daemon.portmon("connections", "-p", PORT).splitlines() if line.startswith("server"))

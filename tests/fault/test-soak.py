@@ -266,9 +266,7 @@ def soak():
         stack.enter_context(small_disk(directory / "data"))
         config, faults = directory / "portmon.yaml", Faults(directory / "faults")
         config.write_text(f"ports: [{PORT}]\n")
-        environment = {"LD_PRELOAD": str((BUILD / "tests/fault/preload.so").resolve()),
-                       "PORTMON_TEST_FAULTS": str(faults.path),
-                       "ASAN_OPTIONS": f"{os.environ.get('ASAN_OPTIONS', '')}:verify_asan_link_order=0"}
+        environment = {**preloaded("tests/fault/preload.so"), "PORTMON_TEST_FAULTS": str(faults.path)}
         service = stack.enter_context(Service(config=config, directory=directory, environment=environment))
         pair = stack.enter_context(Namespaces())
         pair.reuse_ports()

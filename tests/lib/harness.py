@@ -207,6 +207,12 @@ def sh(*command, check=True, **options):
     return done.stdout
 
 
+def preloaded(library):
+    """The environment in which a program has a library of the build before its own."""
+    return {"LD_PRELOAD": str((BUILD / library).resolve()),
+            "ASAN_OPTIONS": f"{os.environ.get('ASAN_OPTIONS', '')}:verify_asan_link_order=0"}
+
+
 # ---- traffic ----
 
 

@@ -21,7 +21,9 @@ need_root_and_bpf()
 
 FIRST_PORT = 19920
 SECONDS = 5
-EXACT = "sock_ops+tracepoint", "tracepoint", "sock_ops", "fallback"
+UNWALKABLE = " where maps can't be walked"
+EXACT = *(name + kernel for name in ("sock_ops+tracepoint", "tracepoint", "sock_ops") for kernel in ("", UNWALKABLE)), \
+    "fallback"
 
 # Every way of ending, and what is special about opening.
 CASES = [
@@ -37,9 +39,11 @@ def chosen():
 
 @contextlib.contextmanager
 def forced(collector, ports, kind=Daemon):
+    environment = preloaded("tests/net/refuse-walk.so") if collector.endswith(UNWALKABLE) else None
+    collector = collector.removesuffix(UNWALKABLE)
     with contextlib.ExitStack() as stack:
         try:
-            daemon = stack.enter_context(kind(*ports, options=["--collector", collector]))
+            daemon = stack.enter_context(kind(*ports, options=["--collector", collector], environment=environment))
         except Failure as failure:
             if collector != "diag" and "Cannot" in str(failure):
                 raise Unavailable(str(failure).splitlines()[0]) from failure
@@ -53,7 +57,7 @@ def plays(collector, place, without=()):
     played = [(case, actor) for case, actor in chosen() if case.name not in without]
     ports = range(FIRST_PORT, FIRST_PORT + len(played))
     with forced(collector, ports) as daemon:
-        equal(daemon.json("status")["collector"], collector, "collector")
+        equal(daemon.json("status")["collector"], collector.removesuffix(UNWALKABLE), "collector")
         yield daemon, [(case.name, actor, port, due(play(case.name, port, place, actor), place))
                        for (case, actor), port in zip(played, ports)]
 
@@ -96,6 +100,22 @@ def adopted(collector):
     case = next(case for case in cases(["staged"], without=["prepared", "unowned"]))
     with forced(collector, [FIRST_PORT]) as daemon:
         count_to_its_end(daemon, loopback("v4"), FIRST_PORT + 1, case)
+
+
+@for_each(EXACT[:-1], "{} lists every open connection once, also what nobody has accepted, in every namespace")
+def listed(collector):
+    many = 700  # more than the kernel hands over at once
+    with Namespaces() as pair, contextlib.ExitStack() as stack:
+        with pair.inside("a"):
+            stack.enter_context(socket.create_server(("10.99.0.1", FIRST_PORT), backlog=many))
+        with forced(collector, [FIRST_PORT]) as daemon, pair.inside("b"):
+            clients = [stack.enter_context(socket.create_connection(("10.99.0.1", FIRST_PORT))) for _ in range(many)]
+            ports = sorted(client.getsockname()[1] for client in clients)
+            rows = daemon.json("connections", "--port", FIRST_PORT)["connections"]
+            for role, end in ("server", "remote_port"), ("client", "local_port"):
+                equal(sorted(row[end] for row in rows if row["role"] == role), ports, f"the {role}s' connections")
+            stats = daemon.stats(FIRST_PORT)
+            equal((stats["connections"], stats["client"]["connections"]), (many, many), "open connections")
 
 
 @test
