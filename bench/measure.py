@@ -167,7 +167,7 @@ class Server:
     """The other end of loads. Use it with `with`; `enter` is the command that leads to its namespace."""
 
     def __init__(self, port, address="127.0.0.1", enter=()):
-        self.port, self.address = port, address
+        self.port, self.address, self.enter = port, address, enter
         self.command = [*enter, *PINNED, LOAD, "serve", address, str(port)]
 
     def __enter__(self):
@@ -178,6 +178,8 @@ class Server:
     def __exit__(self, *_):
         self.process.kill()
         self.process.wait()
+        # Where it had thousands of connections its children end after it.
+        eventually(lambda: not sh(*self.enter, "ss", "-Hltn", f"sport = :{self.port}"), f"nobody listens on {self.port}")
 
 
 class Load:
