@@ -361,6 +361,8 @@ int BPF_PROG(portmon_destroy, struct sock *sk)
         return 0;
     if (READ_ONCE(account->phase) == PORTMON_PHASE_OPEN)
         settle(sk, tp, account, BPF_TCP_CLOSE);
+    if (READ_ONCE(account->phase) != PORTMON_PHASE_CLOSED)
+        COUNT(unsettled);
     strike_off(sk); /* by now for sure: its address may be another's soon */
     if (bpf_core_field_exists(struct bpf_local_storage_elem, state))
         bpf_sk_storage_delete(&sockets, tp);
