@@ -430,17 +430,33 @@ int portmon_walk(struct bpf_iter__bpf_sk_storage_map *ctx)
 /* Casts a number to a pointer that is only read through, with care: since Linux 6.2. */
 extern void *bpf_rdonly_cast(const void *pointer, __u32 type) __ksym __weak;
 
+/**
+ * Whether the socket at an address may be the one that was enlisted: where its end was missed
+ * another one may be there. If that is a connection of the same port, it has enlisted itself.
+ */
+static __always_inline bool is_enlisted(const struct sock *sk, const struct tcp_sock *tp,
+                                        const struct portmon_socket *account)
+{
+    __u16 port = account->role == PORTMON_ROLE_CLIENT ? bpf_ntohs(sk->__sk_common.skc_dport)
+                                                      : stream_local_port(tp);
+
+    return port == account->port;
+}
+
 /** Ends the walk where a list has no room for one more. */
 static long visit_enlisted(struct bpf_map *map, const __u64 *key, struct portmon_socket *account,
                            struct bpf_iter_meta **meta)
 {
     const struct seq_file *seq = (*meta)->seq;
-    struct tcp_sock *tp;
+    const struct tcp_sock *tp;
+    const struct sock *sk;
 
     if (seq->size - seq->count <= sizeof(struct portmon_connection))
         return 1;
     tp = bpf_rdonly_cast((const void *) *key, bpf_core_type_id_kernel(struct tcp_sock));
-    visit(*meta, (const struct sock *) tp, tp, account);
+    sk = (const struct sock *) tp;
+    if (is_enlisted(sk, tp, account))
+        visit(*meta, sk, tp, account);
     return 0;
 }
 
