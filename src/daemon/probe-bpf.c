@@ -189,17 +189,18 @@ static int read_closed(struct bpf_probe *probe)
 /** Brings all figures up to date. Keeps what the walk writes. */
 static int run_walk(struct bpf_probe *probe, struct output *output)
 {
-    int link = probe->fds[probe->fds[LINK_WALK] >= 0 ? LINK_WALK : LINK_WALK_ROSTER];
     int r = read_closed(probe);
     size_t listed;
 
     if (r < 0)
         return r;
     __atomic_store_n(&probe->control->walk, probe->control->walk + 1, __ATOMIC_RELEASE);
-    do {
+    if (probe->fds[LINK_WALK] >= 0)
+        return iterate(probe->fds[LINK_WALK], output);
+    do { /* it lists so many at once, and each once only */
         listed = output->length;
-        r = iterate(link, output);
-    } while (r >= 0 && output->length > listed); /* what a roster lists at once has a limit */
+        r = iterate(probe->fds[LINK_WALK_ROSTER], output);
+    } while (r >= 0 && output->length > listed);
     return r;
 }
 

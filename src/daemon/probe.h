@@ -46,11 +46,10 @@ struct connection {
 
 /** What was lost or went wrong in the kernel since the counters were made. */
 struct probe_health {
-    uint64_t
-        storage_failures; /* connections not counted for want of memory, or not before they close */
-    uint64_t unsettled;   /* connections whose last bytes may be missing */
-    uint64_t skipped_events; /* events that one of the tracing programs did not see */
-    uint64_t contended;      /* harmless collisions of walks and closes */
+    uint64_t storage_failures; /* connections not counted for want of memory, or late */
+    uint64_t unsettled;        /* connections whose last bytes may be missing */
+    uint64_t skipped_events;   /* events that one of the tracing programs did not see */
+    uint64_t contended;        /* harmless collisions of walks and closes */
 };
 
 /** A descriptor that a predecessor handed over, under the name it gave. */
