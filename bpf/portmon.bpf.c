@@ -69,7 +69,8 @@ static __always_inline __s64 advance(__u64 *account, __u64 seen, __u64 octets, b
 
 /** As advance(), for the two 32-bit counters of segments, which wrap but never step back. */
 static __always_inline void advance_segments(struct portmon_socket *account, __u64 seen,
-                                             __u64 segments, struct portmon_counters *counters)
+                                             __u64 segments, bool settle,
+                                             struct portmon_counters *counters)
 {
     for (int i = 0; i < SETTLE_ATTEMPTS; i++) {
         __u32 in = (segments >> 32) - (seen >> 32), out = segments - seen;
@@ -83,6 +84,8 @@ static __always_inline void advance_segments(struct portmon_socket *account, __u
             ADD(counters->tx_segments, out);
             return;
         }
+        if (!settle)
+            return;
         seen = found;
     }
 }
@@ -113,7 +116,7 @@ static __always_inline bool account_stream(const struct sock *sk, const struct t
     amount = advance(&account->rx, seen_rx, received, leaving);
     if (amount)
         ADD(counters->rx_bytes, amount);
-    advance_segments(account, seen_segments, segments, counters);
+    advance_segments(account, seen_segments, segments, leaving, counters);
     return true;
 }
 
