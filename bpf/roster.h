@@ -13,7 +13,8 @@
 
 #include <bpf/bpf_helpers.h>
 
-/* Connections on it at most. Each walk looks at as many buckets, however few there are. */
+/* Connections on it at most; the loader makes it more on a large host. Each walk looks at as many
+ * buckets, however few there are. */
 #define MAX_ENLISTED (1 << 17)
 
 struct {

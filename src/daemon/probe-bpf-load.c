@@ -14,6 +14,7 @@
 #include <linux/capability.h>
 #include <mntent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -219,12 +220,26 @@ static int attach(struct bpf_probe *probe, enum probe_fd which, struct bpf_progr
     return r;
 }
 
+/** How many buckets the kernel's own table of connections has: the more, the larger the host. */
+static uint32_t connection_buckets(void)
+{
+    _cleanup_fclose_ FILE *file = fopen("/proc/sys/net/ipv4/tcp_ehash_entries", "re");
+    int n = 0; /* negative: this namespace shares the host's */
+
+    return file && fscanf(file, "%d", &n) == 1 ? (uint32_t) abs(n) : 0;
+}
+
 /** Tells the programs whether they keep a roster, before the kernel checks them. */
 static int set_roster(struct bpf_object *object, bool kept)
 {
     struct bpf_map *constants = bpf_object__find_map_by_name(object, ".rodata.variant");
+    struct bpf_map *roster = bpf_object__find_map_by_name(object, "roster");
+    uint32_t n = connection_buckets();
+    int r = constants ? bpf_map__set_initial_value(constants, &kept, sizeof(kept)) : 0;
 
-    return constants ? bpf_map__set_initial_value(constants, &kept, sizeof(kept)) : 0;
+    if (r >= 0 && roster && n > bpf_map__max_entries(roster))
+        r = bpf_map__set_max_entries(roster, n);
+    return r;
 }
 
 /** Tells libbpf what of an object to load, and onto which maps. */
