@@ -229,17 +229,19 @@ static uint32_t connection_buckets(void)
     return file && fscanf(file, "%d", &n) == 1 ? (uint32_t) abs(n) : 0;
 }
 
-/** Tells the programs whether they keep a roster, before the kernel checks them. */
+/** Whether the programs keep a roster, and of what size, before the kernel gets to see them. */
 static int set_roster(struct bpf_object *object, bool kept)
 {
     struct bpf_map *constants = bpf_object__find_map_by_name(object, ".rodata.variant");
-    struct bpf_map *roster = bpf_object__find_map_by_name(object, "roster");
-    uint32_t n = connection_buckets();
     int r = constants ? bpf_map__set_initial_value(constants, &kept, sizeof(kept)) : 0;
+    struct bpf_map *roster;
+    uint32_t n;
 
-    if (r >= 0 && roster && n > bpf_map__max_entries(roster))
-        r = bpf_map__set_max_entries(roster, n);
-    return r;
+    if (r < 0 || !kept)
+        return r;
+    roster = bpf_object__find_map_by_name(object, parts[MAP_ROSTER].symbol);
+    n = connection_buckets();
+    return n > bpf_map__max_entries(roster) ? bpf_map__set_max_entries(roster, n) : 0;
 }
 
 /** Tells libbpf what of an object to load, and onto which maps. */
