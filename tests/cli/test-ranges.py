@@ -393,7 +393,8 @@ def unfinished_rows(daemon, past):
     """Of history's rows the one that is not over is marked, and no other"""
     def look(today):
         for resolution in "5min", "hour", "day", "month":
-            text = daemon.portmon("history", "-p", PORT, "--by", resolution, "--last-30-days")
+            # More than one month, whatever day it is: on the 30th, --last-30-days is not.
+            text = daemon.portmon("history", "-p", PORT, "--by", resolution, "--from", today - 40 * DAY, "--to", today)
             rows = [line for line in text.splitlines() if line[:2] == "20"]
             true(len(rows) > 1, "rows")
             marked = [line for line in rows if "*" in line]
